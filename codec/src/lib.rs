@@ -14,6 +14,7 @@
 
 extern crate alloc;
 
+pub mod mqtt;
 mod progress;
 mod writer;
 

@@ -1,0 +1,58 @@
+//! Properties under construction, for packets that are to be sent.
+
+use super::property::{Properties, Property};
+use crate::writer::Writer;
+use alloc::vec::Vec;
+
+/// Properties being put together, in order. Reused after [`Self::clear`], it
+/// allocates only when it outgrows all that it held before.
+///
+/// That its properties may stand in the packet they are meant for is on whoever
+/// puts them in; [`Properties::new`] says whether they may.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PropertyBlock {
+    bytes: Vec<u8>,
+}
+
+impl PropertyBlock {
+    /// An empty block.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a property behind the others.
+    pub fn push(&mut self, property: Property<'_>) -> &mut Self {
+        let at = self.bytes.len();
+        self.bytes.resize(at + property.encoded_len(), 0);
+        property.write(&mut Writer::new(&mut self.bytes[at..]));
+        self
+    }
+
+    /// Adds those of a PUBLISH that reach its subscribers unchanged and in
+    /// order [MQTT-3.3.2-17], [MQTT-3.3.2-18]: all but topic alias and
+    /// subscription identifiers, which concern one connection, and message
+    /// expiry, which is counted down.
+    pub fn push_forwarded(&mut self, properties: Properties<'_>) -> &mut Self {
+        for property in properties.iter() {
+            match property {
+                Property::TopicAlias(_)
+                | Property::SubscriptionIdentifier(_)
+                | Property::MessageExpiryInterval(_) => {}
+                forwarded => {
+                    self.push(forwarded);
+                }
+            }
+        }
+        self
+    }
+
+    /// Empties it and keeps its memory.
+    pub fn clear(&mut self) {
+        self.bytes.clear();
+    }
+
+    /// What was put together so far.
+    pub fn properties(&self) -> Properties<'_> {
+        Properties::from_checked(&self.bytes)
+    }
+}
