@@ -3,7 +3,8 @@
 //! ```text
 //!  bytes ──► Frame::cut ──► Frame ──► Publish::decode ──► Publish        the hot path
 //!                             └─────► Decoder::read ────► Packet         everything else
-//!  Packet ──► encoded_len ──► encode ──► bytes
+//!  bytes ──► Connect::decode ──► Connect                                 the first packet
+//!  Packet, Connect ──► encoded_len ──► encode ──► bytes
 //!  PublishFrame ──► layout ──► encode ──► bytes that all subscribers share
 //! ```
 //!

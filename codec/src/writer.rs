@@ -10,11 +10,13 @@ pub(crate) struct Writer<'b> {
 }
 
 impl<'b> Writer<'b> {
+    #[inline]
     pub(crate) fn new(out: &'b mut [u8]) -> Self {
         Self { out, at: 0 }
     }
 
     /// Bytes written so far.
+    #[inline]
     pub(crate) fn written(&self) -> usize {
         self.at
     }

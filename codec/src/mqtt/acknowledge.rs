@@ -49,10 +49,12 @@ impl<'a> Acknowledge<'a> {
         Ok(acknowledge)
     }
 
+    #[inline]
     pub(super) fn body_len(&self, version: Version) -> usize {
         2 + reason_and_properties_len(version, self.reason, self.properties)
     }
 
+    #[inline]
     pub(super) fn write_body(&self, version: Version, writer: &mut Writer<'_>) {
         writer.put_u16(self.packet_id.get());
         write_reason_and_properties(writer, version, self.reason, self.properties);
@@ -61,6 +63,7 @@ impl<'a> Acknowledge<'a> {
 
 /// Bytes of a reason and properties at the end of a packet, left out where they
 /// would say success and nothing.
+#[inline]
 pub(super) fn reason_and_properties_len(
     version: Version,
     reason: ReasonCode,
@@ -73,6 +76,7 @@ pub(super) fn reason_and_properties_len(
     }
 }
 
+#[inline]
 pub(super) fn write_reason_and_properties(
     writer: &mut Writer<'_>,
     version: Version,

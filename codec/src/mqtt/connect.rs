@@ -2,6 +2,7 @@
 //! says which version all others are of.
 
 use super::frame::{Frame, Kind};
+use super::packet::{Oversize, write_packet};
 use super::property::{Properties, PropertyOwner};
 use super::reader::Reader;
 use super::text::{Binary, Text};
@@ -179,11 +180,34 @@ impl<'a> Connect<'a> {
         })
     }
 
-    pub(super) fn body_len(&self) -> usize {
+    /// Bytes that it takes, encoded. Never more than the encoding of a length can
+    /// say, unless its properties alone are.
+    ///
+    /// # Errors
+    /// [`Oversize`] past that.
+    pub fn encoded_len(&self) -> Result<usize, Oversize> {
+        Oversize::check(self.body_len())
+    }
+
+    /// Writes it, as its own version has it, to the front of `out` and says how
+    /// many bytes it took: [`Self::encoded_len`] of them.
+    ///
+    /// # Errors
+    /// [`Oversize`], and nothing was written.
+    ///
+    /// # Panics
+    /// If `out` is shorter.
+    pub fn encode(&self, out: &mut [u8]) -> Result<usize, Oversize> {
+        write_packet(Kind::Connect, self.body_len(), out, |writer| {
+            self.write_body(writer);
+        })
+    }
+
+    fn body_len(&self) -> usize {
         let (name, _) = self.version.name_and_level();
         let will = self.will.map_or(0, |will| {
             let properties = will.properties.encoded_len(self.version);
-            properties + 2 + will.topic.as_str().len() + 2 + will.payload.len()
+            properties + 2 + will.topic.as_bytes().len() + 2 + will.payload.len()
         });
         2 + name.len()
             + 4
@@ -195,7 +219,7 @@ impl<'a> Connect<'a> {
             + self.password.map_or(0, |password| 2 + password.len())
     }
 
-    pub(super) fn write_body(&self, writer: &mut Writer<'_>) {
+    fn write_body(&self, writer: &mut Writer<'_>) {
         let (name, level) = self.version.name_and_level();
         writer.put_length_prefixed(name.as_bytes());
         writer.put_u8(level);
@@ -205,7 +229,7 @@ impl<'a> Connect<'a> {
         writer.put_length_prefixed(self.client_id.as_bytes());
         if let Some(will) = &self.will {
             will.properties.write(writer, self.version);
-            writer.put_length_prefixed(will.topic.as_str().as_bytes());
+            writer.put_length_prefixed(will.topic.as_bytes());
             writer.put_length_prefixed(&will.payload);
         }
         if let Some(user_name) = self.user_name {

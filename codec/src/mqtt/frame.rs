@@ -34,6 +34,7 @@ pub enum Kind {
 
 impl Kind {
     /// The kind whose number stands in the four high bits of a first byte.
+    #[inline]
     pub(super) fn from_number(number: u8) -> Option<Self> {
         Self::BY_NUMBER[usize::from(number & 0x0F)]
     }
@@ -60,12 +61,14 @@ impl Kind {
 
     /// The first byte of a packet with the flags that its kind always has; those
     /// of PUBLISH say more and come on top.
+    #[inline]
     pub(super) fn first_byte(self) -> u8 {
         (self as u8) << 4 | self.flags()
     }
 
     /// The flags of every packet type but PUBLISH, whose own are not fixed
     /// [MQTT3-2.2.2-1], [MQTT-2.1.3-1].
+    #[inline]
     fn flags(self) -> u8 {
         match self {
             Self::Pubrel | Self::Subscribe | Self::Unsubscribe => 0b0010,
@@ -129,6 +132,7 @@ impl<'a> Frame<'a> {
     /// Checks what the fixed header of a packet other than PUBLISH holds, as
     /// soon as the version is known. MQTT 3.1 has no reserved flags: DUP is
     /// legal where QoS is 1, and the rest is "not used" (3.1 section 2.1).
+    #[inline]
     pub(super) fn check_header(&self, version: Version) -> Result<(), Fault> {
         let expected = self.kind.flags();
         let flags = match (version, expected) {

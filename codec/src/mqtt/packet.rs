@@ -1,20 +1,22 @@
-//! Any packet: one way to decode them all, and one to encode them.
+//! Any packet behind CONNECT: one way to decode them all, and one to encode them.
+//!
+//! CONNECT stands apart: it is the first of its connection and only that, is read
+//! before the version is known, and is larger than all the others.
 
 use super::frame::{Frame, Kind, PACKET_BYTES_MAX};
 use super::reader::{Reader, VariableByteInteger};
 use super::{
-    Acknowledge, Auth, Connack, Connect, Disconnect, Fault, Publish, Sender, Suback, Subscribe,
-    Unsuback, Unsubscribe, Version,
+    Acknowledge, Auth, Connack, Disconnect, Fault, Publish, Sender, Suback, Subscribe, Unsuback,
+    Unsubscribe, Version,
 };
 use crate::Progress;
 use crate::writer::Writer;
 use core::fmt;
 
-/// One packet of any type.
+/// One packet of any type but CONNECT.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[allow(missing_docs, reason = "the standard's own names")]
 pub enum Packet<'a> {
-    Connect(Connect<'a>),
     Connack(Connack<'a>),
     Publish(Publish<'a>),
     Puback(Acknowledge<'a>),
@@ -58,7 +60,7 @@ impl fmt::Display for Oversize {
 impl core::error::Error for Oversize {}
 
 /// How to read what one end sends once its CONNECT was read: a client's, by
-/// [`Connect::decode`], or a server's own answers to the CONNECT that this end
+/// [`Connect::decode`](super::Connect::decode), or a server's own answers to the CONNECT that this end
 /// sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Decoder {
@@ -76,6 +78,7 @@ impl Decoder {
     ///
     /// # Errors
     /// Any fault of a packet.
+    #[inline]
     pub fn decode<'a>(&self, input: &'a [u8]) -> Result<Progress<Packet<'a>>, Fault> {
         match Frame::cut(input, self.packet_bytes_max)? {
             Progress::Done(frame, consumed) => Ok(Progress::Done(self.read(frame)?, consumed)),
@@ -87,6 +90,7 @@ impl Decoder {
     ///
     /// # Errors
     /// Any fault of a packet but those of its size.
+    #[inline]
     pub fn read<'a>(&self, frame: Frame<'a>) -> Result<Packet<'a>, Fault> {
         let Self {
             version, sender, ..
@@ -118,6 +122,7 @@ impl Decoder {
     }
 
     /// Each end sends only its own kinds of packet (table 2-1 of each standard).
+    #[inline]
     fn check_direction(&self, kind: Kind) -> Result<(), Fault> {
         let sent = match kind {
             Kind::Auth if self.version != Version::V5 => {
@@ -149,7 +154,6 @@ impl Packet<'_> {
     /// What it is.
     pub fn kind(&self) -> Kind {
         match self {
-            Self::Connect(_) => Kind::Connect,
             Self::Connack(_) => Kind::Connack,
             Self::Publish(_) => Kind::Publish,
             Self::Puback(_) => Kind::Puback,
@@ -167,10 +171,11 @@ impl Packet<'_> {
         }
     }
 
-    /// Bytes that it takes, encoded. A CONNECT is of the version it names.
+    /// Bytes that it takes, encoded.
     ///
     /// # Errors
     /// [`Oversize`] past what the encoding of a length can say.
+    #[inline]
     pub fn encoded_len(&self, version: Version) -> Result<usize, Oversize> {
         match self {
             Self::Publish(publish) => publish.encoded_len(version),
@@ -186,23 +191,19 @@ impl Packet<'_> {
     ///
     /// # Panics
     /// If `out` is shorter, or the version has no such packet.
+    #[inline]
     pub fn encode(&self, version: Version, out: &mut [u8]) -> Result<usize, Oversize> {
-        if let Self::Publish(publish) = self {
-            return publish.encode(version, out);
+        match self {
+            Self::Publish(publish) => publish.encode(version, out),
+            _ => write_packet(self.kind(), self.body_len(version), out, |writer| {
+                self.write_body(version, writer);
+            }),
         }
-        let body = self.body_len(version);
-        let len = Oversize::check(body)?;
-        let mut writer = Writer::new(out);
-        writer.put_u8(self.kind().first_byte());
-        writer.put_variable_byte_integer(body);
-        self.write_body(version, &mut writer);
-        debug_assert_eq!(writer.written(), len);
-        Ok(len)
     }
 
+    #[inline]
     fn body_len(&self, version: Version) -> usize {
         match self {
-            Self::Connect(connect) => connect.body_len(),
             Self::Connack(connack) => connack.body_len(version),
             Self::Publish(_) => unreachable!("has an encoder of its own"),
             Self::Puback(acknowledge)
@@ -219,9 +220,9 @@ impl Packet<'_> {
         }
     }
 
+    #[inline]
     fn write_body(&self, version: Version, writer: &mut Writer<'_>) {
         match self {
-            Self::Connect(connect) => connect.write_body(writer),
             Self::Connack(connack) => connack.write_body(version, writer),
             Self::Publish(_) => unreachable!("has an encoder of its own"),
             Self::Puback(acknowledge)
@@ -240,4 +241,21 @@ impl Packet<'_> {
             }
         }
     }
+}
+
+/// Writes the fixed header of a packet whose flags are fixed, and its body.
+#[inline]
+pub(super) fn write_packet(
+    kind: Kind,
+    body_len: usize,
+    out: &mut [u8],
+    write_body: impl FnOnce(&mut Writer<'_>),
+) -> Result<usize, Oversize> {
+    let len = Oversize::check(body_len)?;
+    let mut writer = Writer::new(out);
+    writer.put_u8(kind.first_byte());
+    writer.put_variable_byte_integer(body_len);
+    write_body(&mut writer);
+    debug_assert_eq!(writer.written(), len);
+    Ok(len)
 }

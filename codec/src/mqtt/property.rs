@@ -144,7 +144,7 @@ macro_rules! properties {
             /// Bytes that it takes with its identifier.
             pub fn encoded_len(&self) -> usize {
                 1 + match self {
-                    $(Self::$name(value) => value.len(),)*
+                    $(Self::$name(value) => value.encoded_len(),)*
                     Self::UserProperty(name, value) => 4 + name.len() + value.len(),
                 }
             }
@@ -311,7 +311,7 @@ impl<'a> Properties<'a> {
     }
 
     /// Reads the length and the block; before MQTT 5 there are none.
-    #[inline]
+    #[inline(always)]
     pub(super) fn read(
         reader: &mut Reader<'a>,
         version: Version,
@@ -399,7 +399,7 @@ impl fmt::Debug for Properties<'_> {
 trait Value<'a>: Sized {
     /// `None` for a value that the type on the wire does not allow.
     fn read(reader: &mut Reader<'a>, kind: PropertyType) -> Result<Option<Self>, Fault>;
-    fn len(&self) -> usize;
+    fn encoded_len(&self) -> usize;
     fn write(&self, writer: &mut Writer<'_>);
 }
 
@@ -412,7 +412,7 @@ impl<'a> Value<'a> for bool {
         })
     }
 
-    fn len(&self) -> usize {
+    fn encoded_len(&self) -> usize {
         1
     }
 
@@ -427,7 +427,7 @@ impl<'a> Value<'a> for u16 {
         Ok((value != 0 || kind != PropertyType::TwoByteNonZero).then_some(value))
     }
 
-    fn len(&self) -> usize {
+    fn encoded_len(&self) -> usize {
         2
     }
 
@@ -442,7 +442,7 @@ impl<'a> Value<'a> for u32 {
         Ok((value != 0 || kind != PropertyType::FourByteNonZero).then_some(value))
     }
 
-    fn len(&self) -> usize {
+    fn encoded_len(&self) -> usize {
         4
     }
 
@@ -456,7 +456,7 @@ impl<'a> Value<'a> for SubscriptionIdentifier {
         reader.variable_byte_integer().map(Self::new)
     }
 
-    fn len(&self) -> usize {
+    fn encoded_len(&self) -> usize {
         VariableByteInteger::len(self.get() as usize)
     }
 
@@ -472,7 +472,7 @@ impl<'a> Value<'a> for Text<'a> {
         Ok(allowed.then_some(text))
     }
 
-    fn len(&self) -> usize {
+    fn encoded_len(&self) -> usize {
         2 + self.as_str().len()
     }
 
@@ -486,7 +486,7 @@ impl<'a> Value<'a> for Binary<'a> {
         reader.binary().map(Some)
     }
 
-    fn len(&self) -> usize {
+    fn encoded_len(&self) -> usize {
         2 + self.as_bytes().len()
     }
 

@@ -140,7 +140,7 @@ impl<'a> PublishFrame<'a> {
     }
 
     fn topic_bytes(&self) -> &'a [u8] {
-        self.topic.map_or(&[], |topic| topic.as_str().as_bytes())
+        self.topic.map_or(&[], |topic| topic.as_bytes())
     }
 }
 

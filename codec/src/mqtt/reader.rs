@@ -17,6 +17,7 @@ impl<'a> Reader<'a> {
         Self { rest: bytes }
     }
 
+    #[inline]
     pub(super) fn is_empty(&self) -> bool {
         self.rest.is_empty()
     }
@@ -28,6 +29,7 @@ impl<'a> Reader<'a> {
     }
 
     /// The end of a packet, which must be where its last field ends.
+    #[inline]
     pub(super) fn finish(self) -> Result<(), Fault> {
         if self.rest.is_empty() {
             Ok(())
@@ -121,26 +123,33 @@ impl VariableByteInteger {
     /// [`Fault::VariableByteInteger`] when a fourth byte asks for a fifth.
     #[inline]
     pub(super) fn read(input: &[u8]) -> Result<Option<Self>, Fault> {
-        let mut value = 0;
-        for (index, &byte) in input.iter().take(4).enumerate() {
-            value |= u32::from(byte & 0x7F) << (7 * index);
-            if byte & 0x80 == 0 {
-                let shortest = byte != 0 || index == 0;
+        let last = |byte: u8| byte & 0x80 == 0;
+        let bits = |byte: u8, place: u32| u32::from(byte & 0x7F) << (7 * place);
+        let (value, bytes, highest) = match *input {
+            [a, ..] if last(a) => {
                 return Ok(Some(Self {
-                    value,
-                    bytes: index + 1,
-                    shortest,
+                    value: a.into(),
+                    bytes: 1,
+                    shortest: true,
                 }));
             }
-        }
-        if input.len() < 4 {
-            Ok(None)
-        } else {
-            Err(Fault::VariableByteInteger)
-        }
+            [a, b, ..] if last(b) => (bits(a, 0) | bits(b, 1), 2, b),
+            [a, b, c, ..] if last(c) => (bits(a, 0) | bits(b, 1) | bits(c, 2), 3, c),
+            [a, b, c, d, ..] if last(d) => {
+                (bits(a, 0) | bits(b, 1) | bits(c, 2) | bits(d, 3), 4, d)
+            }
+            [_, _, _, _, ..] => return Err(Fault::VariableByteInteger),
+            _ => return Ok(None),
+        };
+        Ok(Some(Self {
+            value,
+            bytes,
+            shortest: highest != 0,
+        }))
     }
 
     /// Bytes that the shortest encoding of `value` takes.
+    #[inline]
     pub(super) fn len(value: usize) -> usize {
         match value {
             0..0x80 => 1,
@@ -153,6 +162,7 @@ impl VariableByteInteger {
 
 impl crate::writer::Writer<'_> {
     /// The shortest encoding of `value`, at most [`VariableByteInteger::MAX`].
+    #[inline]
     pub(super) fn put_variable_byte_integer(&mut self, value: usize) {
         debug_assert!(value <= VariableByteInteger::MAX as usize);
         let mut rest = value;

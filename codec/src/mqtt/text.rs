@@ -6,7 +6,7 @@ use core::fmt;
 use core::ops::Deref;
 
 /// The most bytes that a two-byte length can announce.
-const LENGTH_MAX: usize = u16::MAX as usize;
+pub(super) const LENGTH_MAX: usize = u16::MAX as usize;
 
 /// A string as MQTT has it: well-formed UTF-8, which holds no surrogate
 /// [MQTT-1.5.4-1], no U+0000 [MQTT-1.5.4-2], at most 65,535 bytes. U+FEFF is a
@@ -94,7 +94,7 @@ impl Deref for Binary<'_> {
 }
 
 /// Whether any byte is unwanted. Looks at all of them, without a branch for
-/// each: topics are short, nearly always clean, and this becomes vector code.
+/// each: strings are short, nearly always clean, and this becomes vector code.
 #[inline]
 pub(super) fn holds_any(bytes: &[u8], unwanted: impl Fn(u8) -> bool) -> bool {
     bytes

@@ -4,15 +4,18 @@
 //! [`TopicFilter::matches`] says what the standard says, one filter against one
 //! topic. Finding the subscribers of a topic among a million is the shard's.
 
-use super::text::{Text, holds_any};
+use super::text::{LENGTH_MAX, Text, holds_any};
 use super::{Fault, Version};
 use core::fmt;
 
 /// A name to publish to: one character or more [MQTT-4.7.3-1], no U+0000
 /// [MQTT-4.7.3-2], at most 65,535 bytes [MQTT-4.7.3-3], no wildcard
 /// [MQTT-4.7.1-1], [MQTT-3.3.2-2].
+///
+/// Held as bytes: a topic is looked up, compared and copied as bytes for every
+/// message, and read as characters only where people or rules look at it.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct TopicName<'a>(&'a str);
+pub struct TopicName<'a>(&'a [u8]);
 
 impl<'a> TopicName<'a> {
     /// Takes a name in.
@@ -29,32 +32,46 @@ impl<'a> TopicName<'a> {
     /// # Errors
     /// As [`Self::new`], and [`Fault::TextEncoding`] if they are not UTF-8.
     #[inline]
-    pub(super) fn from_bytes(bytes: &'a [u8]) -> Result<Self, Fault> {
+    pub fn from_bytes(bytes: &'a [u8]) -> Result<Self, Fault> {
+        if bytes.len() <= LENGTH_MAX && is_plain(bytes) {
+            return Ok(Self(bytes));
+        }
+        Self::from_unusual_bytes(bytes)
+    }
+
+    /// The full check, for a name that is wrong, short or not ASCII.
+    #[cold]
+    fn from_unusual_bytes(bytes: &'a [u8]) -> Result<Self, Fault> {
         if bytes.is_empty() {
             return Err(Fault::TopicEmpty);
         }
-        let name = Text::from_bytes(bytes)?.as_str();
-        if holds_any(bytes, |byte| byte == b'#' || byte == b'+') {
+        Text::from_bytes(bytes)?;
+        if holds_any(bytes, is_wildcard) {
             return Err(Fault::TopicWildcard);
         }
-        Ok(Self(name))
+        Ok(Self(bytes))
     }
 
-    /// The name.
+    /// The name's bytes.
     #[inline]
-    pub fn as_str(self) -> &'a str {
+    pub fn as_bytes(self) -> &'a [u8] {
         self.0
+    }
+
+    /// The name; looks at all of it once more.
+    pub fn as_str(self) -> &'a str {
+        core::str::from_utf8(self.0).expect("was checked when it was made")
     }
 
     /// The name's levels, some of which may be empty: `/a` has two.
     pub fn levels(self) -> impl Iterator<Item = &'a str> {
-        self.0.split('/')
+        self.as_str().split('/')
     }
 }
 
 impl fmt::Debug for TopicName<'_> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(formatter)
+        self.as_str().fmt(formatter)
     }
 }
 
@@ -88,13 +105,9 @@ impl<'a> TopicFilter<'a> {
         if filter.is_empty() {
             return Err(Fault::FilterEmpty);
         }
-        let mut levels = filter.split('/').peekable();
-        while let Some(level) = levels.next() {
-            let wildcard = level.contains(['#', '+']);
-            let last = levels.peek().is_none();
-            if wildcard && !(level == "+" || level == "#" && last) {
-                return Err(Fault::FilterWildcard);
-            }
+        let bytes = filter.as_bytes();
+        if holds_any(bytes, is_wildcard) && !wildcards_stand_alone(bytes) {
+            return Err(Fault::FilterWildcard);
         }
         Ok(Self(filter))
     }
@@ -157,7 +170,7 @@ impl<'a> TopicFilter<'a> {
     /// topic that begins with `$` [MQTT-4.7.2-1]. Of a shared subscription, ask
     /// its inner filter.
     pub fn matches(self, topic: TopicName<'_>) -> bool {
-        if topic.0.starts_with('$') && self.0.starts_with(['#', '+']) {
+        if topic.0.starts_with(b"$") && self.0.starts_with(['#', '+']) {
             return false;
         }
         let mut topic_levels = topic.levels();
@@ -172,6 +185,47 @@ impl<'a> TopicFilter<'a> {
         }
         topic_levels.next().is_none()
     }
+}
+
+/// Whether a name is what nearly all are: eight bytes or more of ASCII, without
+/// NUL and wildcards. Looks at eight at a time, the last eight perhaps twice.
+#[inline]
+fn is_plain(name: &[u8]) -> bool {
+    const ONES: u64 = u64::from_ne_bytes([0x01; 8]);
+    const HIGHS: u64 = u64::from_ne_bytes([0x80; 8]);
+    // `#` and `+` differ in one bit, which is set in both first.
+    const WILDCARDS: u64 = u64::from_ne_bytes([b'#' | b'+'; 8]);
+    const WILDCARD_BIT: u64 = u64::from_ne_bytes([b'#' ^ b'+'; 8]);
+    // Not zero if a byte is, and only then.
+    let zeros = |word: u64| word.wrapping_sub(ONES) & !word & HIGHS;
+    let unusual = |bytes: &[u8; 8]| {
+        let word = u64::from_ne_bytes(*bytes);
+        word & HIGHS | zeros(word) | zeros((word | WILDCARD_BIT) ^ WILDCARDS)
+    };
+    name.last_chunk().is_some_and(|tail| {
+        let (words, _) = name.as_chunks();
+        words
+            .iter()
+            .fold(unusual(tail), |found, word| found | unusual(word))
+            == 0
+    })
+}
+
+fn is_wildcard(byte: u8) -> bool {
+    byte == b'#' || byte == b'+'
+}
+
+/// Whether each wildcard fills a level of its own, and `#` the last one. A slash
+/// byte is a slash: UTF-8 has none inside other characters.
+fn wildcards_stand_alone(filter: &[u8]) -> bool {
+    filter.iter().enumerate().all(|(at, &byte)| {
+        let begins = at == 0 || filter[at - 1] == b'/';
+        match (byte, filter.get(at + 1)) {
+            (b'#', next) => begins && next.is_none(),
+            (b'+', next) => begins && next.is_none_or(|&next| next == b'/'),
+            _ => true,
+        }
+    })
 }
 
 impl fmt::Debug for TopicFilter<'_> {
