@@ -16,6 +16,7 @@ extern crate alloc;
 
 pub mod mqtt;
 mod progress;
+pub mod websocket;
 mod writer;
 
 pub use progress::Progress;
