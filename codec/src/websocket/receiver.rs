@@ -185,20 +185,24 @@ impl Receiver {
         input: &[u8],
         at: &mut usize,
     ) -> Result<Option<FrameHeader>, Fault> {
-        let kept = usize::from(have);
         let input = &input[*at..];
+        let kept = usize::from(have);
         let end = HEADER_BYTES_MAX.min(kept + input.len());
-        bytes[kept..end].copy_from_slice(&input[..end - kept]);
-        match FrameHeader::decode(role, &bytes[..end])? {
+        let found = if kept == 0 {
+            FrameHeader::decode(role, input)?
+        } else {
+            bytes[kept..end].copy_from_slice(&input[..end - kept]);
+            FrameHeader::decode(role, &bytes[..end])?
+        };
+        match found {
             Progress::Done(header, length) => {
                 *at += length - kept;
                 Ok(Some(header))
             }
             Progress::Partial { .. } => {
-                self.awaits = Awaits::FrameHeader {
-                    bytes,
-                    have: end as u8,
-                };
+                bytes[kept..end].copy_from_slice(&input[..end - kept]);
+                let have = end as u8;
+                self.awaits = Awaits::FrameHeader { bytes, have };
                 Ok(None)
             }
         }
