@@ -14,6 +14,9 @@
 
 extern crate alloc;
 
+pub mod gateway;
+mod json;
+pub mod market;
 pub mod mqtt;
 mod progress;
 pub mod websocket;
