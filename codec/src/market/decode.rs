@@ -15,7 +15,7 @@ use super::{
     Bbo, Book, BookKind, Channel, Data, Decimal, DecimalFault, Kline, Level, Levels, Link, Message,
     Side, Symbol, SymbolFault, Thumb, Trade, UpdateIds,
 };
-use crate::json::{Text, present};
+use crate::json::{Text, object, present};
 
 /// Why a text is not a market message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,7 +70,7 @@ impl<'a> Message<'a> {
     /// # Errors
     /// The input is not a message; what is wrong first.
     pub fn decode(input: &'a [u8]) -> Result<Self, MessageFault> {
-        let raw: RawMessage<'_> = serde_json::from_slice(input)?;
+        let raw: RawMessage<'_> = object(input)?;
         let link = match (raw.prev, raw.conflated, raw.snapshot) {
             (Some(previous), false, false) => Link::After(previous),
             (None, true, false) => Link::Conflated,
@@ -130,7 +130,7 @@ fn trade(data: &str) -> Result<Trade<'_>, MessageFault> {
         q: &'a str,
         side: &'a str,
     }
-    let raw: Raw<'_> = serde_json::from_str(data)?;
+    let raw: Raw<'_> = object(data.as_bytes())?;
     Ok(Trade {
         id: raw.id.map(|text| text.0),
         price: Decimal::parse(raw.p)?,
@@ -148,7 +148,7 @@ fn bbo(data: &str) -> Result<Bbo<'_>, MessageFault> {
         ap: &'a str,
         aq: &'a str,
     }
-    let raw: Raw<'_> = serde_json::from_str(data)?;
+    let raw: Raw<'_> = object(data.as_bytes())?;
     Ok(Bbo {
         bid: level((raw.bp, raw.bq))?,
         ask: level((raw.ap, raw.aq))?,
@@ -172,7 +172,7 @@ fn book(data: &str) -> Result<(BookKind, Book<'_>), MessageFault> {
         #[serde(default, deserialize_with = "present")]
         crc: Option<u32>,
     }
-    let raw: Raw<'_> = serde_json::from_str(data)?;
+    let raw: Raw<'_> = object(data.as_bytes())?;
     let kind = match raw.kind {
         None => BookKind::Update,
         Some("snapshot") => BookKind::Snapshot,
@@ -234,7 +234,7 @@ fn kline(data: &str) -> Result<Kline<'_>, MessageFault> {
         #[serde(default)]
         partial: bool,
     }
-    let raw: Raw<'_> = serde_json::from_str(data)?;
+    let raw: Raw<'_> = object(data.as_bytes())?;
     Ok(Kline {
         open_micros: raw.t0,
         close_micros: raw.t1,
@@ -263,7 +263,7 @@ fn thumb(data: &str) -> Result<Thumb<'_>, MessageFault> {
         chg: &'a str,
         chgp: &'a str,
     }
-    let raw: Raw<'_> = serde_json::from_str(data)?;
+    let raw: Raw<'_> = object(data.as_bytes())?;
     Ok(Thumb {
         open: Decimal::parse(raw.o)?,
         high: Decimal::parse(raw.h)?,
