@@ -20,6 +20,7 @@ mod checksum;
 mod decimal;
 mod decode;
 mod encode;
+mod level_list;
 mod message;
 mod relink;
 mod symbol;
@@ -29,6 +30,7 @@ pub use channel::{Channel, Interval, Levels, Side};
 pub use checksum::{CHECKSUM_LEVELS, book_checksum};
 pub use decimal::{DECIMAL_DIGITS_MAX, Decimal, DecimalFault};
 pub use decode::MessageFault;
+pub use level_list::LevelList;
 pub use message::{
     Bbo, Book, BookKind, Data, Kline, Level, Link, Message, Thumb, Trade, UpdateIds,
 };

@@ -49,7 +49,7 @@ pub enum Reply<'a> {
         /// The request's.
         id: Option<Id<'a>>,
         /// At most [`ARGUMENTS_MAX`](super::ARGUMENTS_MAX); more take several replies.
-        subscriptions: Cow<'a, [Subscription<'a>]>,
+        subscriptions: Vec<Subscription<'a>>,
     },
     /// The place that a subscription asked for is gone: a snapshot follows
     /// instead of what was missed.
@@ -251,13 +251,13 @@ impl<'a> RawReply<'a> {
         Epoch::parse(self.epoch.take().ok_or(ReplyFault::Shape)?).ok_or(ReplyFault::Epoch)
     }
 
-    fn arguments(&mut self) -> Result<Cow<'a, [Subscription<'a>]>, ReplyFault> {
+    fn arguments(&mut self) -> Result<Vec<Subscription<'a>>, ReplyFault> {
         let Arguments(args) = self.args.take().ok_or(ReplyFault::Shape)?;
         if args.len() > super::ARGUMENTS_MAX {
             return Err(OperationFault::TooManyArguments.into());
         }
-        let checked: Result<Vec<_>, _> = args.iter().map(RawSubscription::check).collect();
-        Ok(Cow::Owned(checked?))
+        let checked: Result<_, _> = args.iter().map(RawSubscription::check).collect();
+        Ok(checked?)
     }
 
     fn target(&mut self) -> Result<Subscription<'a>, ReplyFault> {

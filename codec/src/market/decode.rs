@@ -6,21 +6,21 @@
 //! symbols that are not normalised. Order of fields and white space are free.
 //! Decimals are borrowed from the input.
 
-use alloc::{borrow::Cow, vec::Vec};
+use alloc::vec::Vec;
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::{
-    Bbo, Book, BookKind, Channel, Data, Decimal, DecimalFault, Kline, Level, Levels, Link, Message,
-    Side, Symbol, SymbolFault, Thumb, Trade, UpdateIds,
+    Bbo, Book, BookKind, Channel, Data, Decimal, DecimalFault, Kline, Level, LevelList, Levels,
+    Link, Message, Side, Symbol, SymbolFault, Thumb, Trade, UpdateIds,
 };
 use crate::json::{Text, object, present};
 
 /// Why a text is not a market message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MessageFault {
-    /// It is not JSON in UTF-8.
+    /// It is not JSON in UTF-8, or a level goes on where it should end.
     Json,
     /// It is JSON, but fields are missing, unknown, repeated or of another type.
     Shape,
@@ -204,10 +204,11 @@ fn top(levels: Levels, data: &str) -> Result<Book<'_>, MessageFault> {
     }
 }
 
-fn levels<'a>(raw: Vec<(&'a str, &'a str)>) -> Result<Cow<'a, [Level<'a>]>, MessageFault> {
-    Ok(Cow::Owned(
-        raw.into_iter().map(level).collect::<Result<_, _>>()?,
-    ))
+fn levels<'a>(raw: Vec<(&'a str, &'a str)>) -> Result<LevelList<'a>, MessageFault> {
+    raw.into_iter()
+        .map(level)
+        .collect::<Result<_, _>>()
+        .map(LevelList::Owned)
 }
 
 fn level<'a>((price, quantity): (&'a str, &'a str)) -> Result<Level<'a>, MessageFault> {

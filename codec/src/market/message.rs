@@ -7,7 +7,7 @@
 
 use alloc::borrow::Cow;
 
-use super::{Channel, Decimal, Interval, Levels, Side, Symbol};
+use super::{Channel, Decimal, Interval, LevelList, Levels, Side, Symbol};
 
 /// One message about one symbol.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -117,9 +117,9 @@ pub struct Book<'a> {
     /// `U`, `u`: the source's own numbering, if it has one.
     pub ids: Option<UpdateIds>,
     /// `b`: bids, in snapshots from the highest down.
-    pub bids: Cow<'a, [Level<'a>]>,
+    pub bids: LevelList<'a>,
     /// `a`: asks, in snapshots from the lowest up.
-    pub asks: Cow<'a, [Level<'a>]>,
+    pub asks: LevelList<'a>,
     /// `crc`: [`book_checksum`](super::book_checksum) of the book after this
     /// message, where it is known.
     pub checksum: Option<u32>,
