@@ -20,15 +20,7 @@ pub fn operation(input: &[u8]) {
             assert_eq!(operation.encode(&mut out), out.len());
             assert_eq!(Operation::decode(&out), Ok(operation));
         }
-        Err(refusal) => {
-            let code = refusal.fault.code();
-            let message = refusal.fault.message().into();
-            reply_fixed_point(&Reply::Error {
-                id: refusal.id,
-                code,
-                message,
-            });
-        }
+        Err(refusal) => reply_fixed_point(&refusal.into()),
     }
 }
 

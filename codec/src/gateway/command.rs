@@ -179,7 +179,8 @@ pub struct CommandFrame<'a> {
 
 impl<'a> CommandFrame<'a> {
     /// Reads the frame at the beginning of the input. `body_bytes_max` is the most
-    /// that a body may have.
+    /// that a body may have: for a server what a JSON operation may have, for a
+    /// client as much as it wants to take.
     ///
     /// # Errors
     /// The length is too small, or over the limit.

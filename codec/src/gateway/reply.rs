@@ -8,7 +8,7 @@ use alloc::{borrow::Cow, vec::Vec};
 use serde::Deserialize;
 
 use super::{
-    Epoch, ErrorCode, Id, OperationFault, Subscription,
+    Epoch, ErrorCode, Id, OperationFault, Refusal, Subscription,
     fields::{Arguments, RawSubscription, write_arguments, write_target},
     operation::write_head,
 };
@@ -72,6 +72,18 @@ pub enum Reply<'a> {
         /// Why, for people.
         message: Cow<'a, str>,
     },
+}
+
+/// What the client is told about an operation that is refused.
+impl<'a> From<Refusal<'a>> for Reply<'a> {
+    fn from(refusal: Refusal<'a>) -> Self {
+        let Refusal { id, fault } = refusal;
+        Self::Error {
+            id,
+            code: fault.code(),
+            message: Cow::Borrowed(fault.message()),
+        }
+    }
 }
 
 /// Why a text is not a reply.

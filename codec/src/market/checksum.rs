@@ -98,7 +98,7 @@ mod tests {
         );
     }
 
-    /// The string is given; its checksum is another implementation's business.
+    /// Here the point is the string; that its sum is right is shown above.
     #[test]
     fn string_that_is_summed() {
         let crc = |text: &str| crc32fast::hash(text.as_bytes());
