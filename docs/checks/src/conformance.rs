@@ -1,0 +1,221 @@
+//! The conformance pages: every normative statement of a standard, and what
+//! becomes of it here.
+//!
+//! The statements are in `docs/conformance/statements`, the pages beside it. A
+//! page has each statement exactly once, in its own words, with its
+//! [`Standing`]; a proof names tests, and mutants that those tests kill.
+
+use std::collections::BTreeMap;
+
+use crate::mutant::{Mutant, TestName};
+use crate::{Defects, table};
+
+/// The header of a page's tables.
+pub const HEADER: [&str; 4] = ["id", "statement", "standing", "proof or reason"];
+
+/// The header of a file of statements.
+pub const STATEMENT_HEADER: [&str; 5] = ["id", "side", "level", "section title", "paraphrase"];
+
+/// Each page, and the files with its statements. The same id means different
+/// things in different versions of MQTT, so a page knows its own files only.
+pub const PAGES: [(&str, &[&str]); 5] = [
+    ("mqtt31", &["mqtt31"]),
+    ("mqtt311", &["mqtt311"]),
+    ("mqtt5", &["mqtt5", "mqtt5-unnumbered"]),
+    ("rfc6455", &["rfc6455"]),
+    ("rfc7692", &["rfc7692"]),
+];
+
+/// What becomes of a statement.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// Tests of this workspace prove it.
+    Proved,
+    /// Needs a connection, a session or a broker around the bytes.
+    SessionLevel,
+    /// Needs the WebSocket gateway.
+    GatewayLevel,
+    /// Binds clients, and a server can't see whether they keep it.
+    ClientSide,
+    /// Says nothing that ringcast could keep or break.
+    NotApplicable,
+}
+
+impl Standing {
+    fn parse(text: &str) -> Option<Self> {
+        Some(match text {
+            "proved" => Self::Proved,
+            "session-level" => Self::SessionLevel,
+            "gateway-level" => Self::GatewayLevel,
+            "client-side" => Self::ClientSide,
+            "not applicable" => Self::NotApplicable,
+            _ => return None,
+        })
+    }
+}
+
+/// The statements of a file as pairs of id and paraphrase.
+///
+/// # Errors
+/// A file that can't be read as such.
+pub fn statements<'t>(name: &str, text: &'t str) -> Result<Vec<(&'t str, &'t str)>, Defects> {
+    let rows = table::tab_separated(name, text, &STATEMENT_HEADER)?;
+    Ok(rows.into_iter().map(|row| (row[0], row[4])).collect())
+}
+
+/// Checks one page against its statements; `exists` says whether a test does.
+pub fn check_page(
+    name: &str,
+    page: &str,
+    statements: &[(&str, &str)],
+    mutants: &BTreeMap<String, Mutant>,
+    exists: impl Fn(&TestName) -> bool,
+) -> Defects {
+    let rows = match table::markdown(name, page, &HEADER) {
+        Ok(rows) => rows,
+        Err(defects) => return defects,
+    };
+    let mut defects = Defects::new();
+    for (id, paraphrase) in statements {
+        let own: Vec<_> = rows.iter().filter(|row| row[0] == *id).collect();
+        match own[..] {
+            [row] if row[1] == *paraphrase => {}
+            [_] => defects.push(format!(
+                "{name}: {id}: the statement must read: {paraphrase}"
+            )),
+            _ => defects.push(format!(
+                "{name}: {id} must have one row, and has {}",
+                own.len()
+            )),
+        }
+    }
+    for row in &rows {
+        let [id, _, standing, proof] = &row[..] else {
+            continue;
+        };
+        if !statements.iter().any(|statement| statement.0 == id) {
+            defects.push(format!("{name}: {id} is not among the statements"));
+        }
+        let faults = match Standing::parse(standing) {
+            None => vec![format!("there is no standing {standing:?}")],
+            Some(Standing::Proved) => check_proof(proof, mutants, &exists),
+            Some(_) if proof.is_empty() => vec![format!("{standing} needs a reason")],
+            Some(_) => vec![],
+        };
+        defects.extend(faults.iter().map(|fault| format!("{name}: {id}: {fault}")));
+    }
+    defects
+}
+
+/// Checks a proof, "`file::function` kills `MUTANT`", several joined by "; ".
+fn check_proof(
+    proof: &str,
+    mutants: &BTreeMap<String, Mutant>,
+    exists: impl Fn(&TestName) -> bool,
+) -> Defects {
+    let check_part = |part: &str| {
+        let (test, mutant) = part
+            .strip_prefix('`')
+            .and_then(|part| part.strip_suffix('`'))
+            .and_then(|part| part.split_once("` kills `"))
+            .ok_or(format!(
+                "a proof reads `file::function` kills `MUTANT`, not {part:?}"
+            ))?;
+        let test = TestName::parse(test)?;
+        if !exists(&test) {
+            return Err(format!("there is no test {}", test.as_str()));
+        }
+        match mutants.get(mutant) {
+            None => Err(format!("there is no mutant {mutant}")),
+            Some(known) if known.test != test => Err(format!(
+                "{mutant} is to be killed by {}",
+                known.test.as_str()
+            )),
+            Some(_) => Ok(()),
+        }
+    };
+    proof
+        .split("; ")
+        .filter_map(|part| check_part(part).err())
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const STATEMENTS: [(&str, &str); 3] =
+        [("S-1", "One | two."), ("S-2", "Two."), ("S-3", "Three.")];
+    const PAGE: &str = "\
+# Page
+
+| id | statement | standing | proof or reason |
+|---|---|---|---|
+| S-1 | One \\| two. | proved | `packets::one` kills `M-1`; `packets::two` kills `M-2` |
+| S-2 | Two. | client-side | Nobody sees it. |
+
+| id | statement | standing | proof or reason |
+|---|---|---|---|
+| S-3 | Three. | proved | `packets::two` kills `M-2` |
+";
+
+    fn check(page: &str) -> Defects {
+        let mutants = [("M-1", "packets::one"), ("M-2", "packets::two")].map(|(id, test)| {
+            let mutant = Mutant {
+                id: id.to_owned(),
+                file: String::new(),
+                before: String::new(),
+                after: String::new(),
+                test: TestName::parse(test).unwrap(),
+            };
+            (id.to_owned(), mutant)
+        });
+        let exists = |test: &TestName| ["packets::one", "packets::two"].contains(&test.as_str());
+        check_page("p", page, &STATEMENTS, &BTreeMap::from(mutants), exists)
+    }
+
+    #[test]
+    fn a_complete_page_passes() {
+        assert_eq!(check(PAGE), Defects::new());
+    }
+
+    #[test]
+    fn each_gap_is_named() {
+        for (right, wrong, says) in [
+            (
+                "| S-2 | Two. | client-side | Nobody sees it. |\n",
+                "",
+                "S-2 must have one row, and has 0",
+            ),
+            ("| S-2 |", "| S-1 |", "S-1 must have one row, and has 2"),
+            ("| S-2 |", "| S-9 |", "S-9 is not among the statements"),
+            ("Two.", "Too.", "S-2: the statement must read: Two."),
+            ("client-side", "fine", "S-2: there is no standing \"fine\""),
+            ("Nobody sees it.", "", "S-2: client-side needs a reason"),
+            (
+                "`packets::one` kills `M-1`; ",
+                "PENDING; ",
+                "S-1: a proof reads",
+            ),
+            (
+                "`packets::one`",
+                "`packets::three`",
+                "S-1: there is no test packets::three",
+            ),
+            ("`M-1`", "`M-3`", "S-1: there is no mutant M-3"),
+            ("`M-1`", "`M-2`", "S-1: M-2 is to be killed by packets::two"),
+        ] {
+            let defects = check(&PAGE.replacen(right, wrong, 1));
+            assert!(
+                defects.iter().any(|defect| defect.contains(says)),
+                "{says}: {defects:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn statements_are_read_from_their_file() {
+        let text = "id\tside\tlevel\tsection title\tparaphrase\nS-1\tboth\tcodec\tT\tOne.\n";
+        assert_eq!(statements("f", text), Ok(vec![("S-1", "One.")]));
+    }
+}
