@@ -69,7 +69,7 @@ workspace = true
     fn an_unexplained_dependency_is_named() {
         let defects = check("m", &GOOD.replace("# Why this one is.\n", ""));
         assert_eq!(defects.len(), 1);
-        assert!(defects[0].starts_with("m:6: no comment right above `two"));
+        assert!(defects[0].starts_with("m:7: no comment right above `two"));
     }
 
     #[test]
