@@ -16,16 +16,6 @@ pub const HEADER: [&str; 4] = ["id", "statement", "standing", "proof or reason"]
 /// The header of a file of statements.
 pub const STATEMENT_HEADER: [&str; 5] = ["id", "side", "level", "section title", "paraphrase"];
 
-/// Each page, and the files with its statements. The same id means different
-/// things in different versions of MQTT, so a page knows its own files only.
-pub const PAGES: [(&str, &[&str]); 5] = [
-    ("mqtt31", &["mqtt31"]),
-    ("mqtt311", &["mqtt311"]),
-    ("mqtt5", &["mqtt5", "mqtt5-unnumbered"]),
-    ("rfc6455", &["rfc6455"]),
-    ("rfc7692", &["rfc7692"]),
-];
-
 /// What becomes of a statement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Standing {

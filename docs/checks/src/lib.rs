@@ -76,10 +76,17 @@ pub fn files_below(folder: &Path, ending: &str) -> Vec<PathBuf> {
 /// # Panics
 /// When there is anything.
 pub fn assert_none(defects: &[String]) {
-    assert!(
-        defects.is_empty(),
-        "{} to mend:\n- {}",
-        defects.len(),
-        defects.join("\n- ")
-    );
+    assert!(defects.is_empty(), "{}", shown(defects));
+}
+
+/// What was read, where a test can't go on without it.
+///
+/// # Panics
+/// With all that is wrong, when it could not be read.
+pub fn or_fail<T>(read: Result<T, Defects>) -> T {
+    read.unwrap_or_else(|defects| panic!("{}", shown(&defects)))
+}
+
+fn shown(defects: &[String]) -> String {
+    format!("{} to mend:\n- {}", defects.len(), defects.join("\n- "))
 }
