@@ -75,7 +75,7 @@ impl Copy {
     /// Copies what version control knows or would take, touching only files
     /// that differ, for cargo goes by their times.
     fn of(root: &Path) -> Self {
-        let target = env::var_os("CARGO_TARGET_DIR").map_or(root.join("target"), PathBuf::from);
+        let target = root.join(env::var_os("CARGO_TARGET_DIR").unwrap_or("target".into()));
         let copy = Self {
             tree: target.join("mutants/tree"),
             target: target.join("mutants/target"),
@@ -111,7 +111,9 @@ impl Copy {
     }
 
     fn fate_of_planted(&self, test: &TestName) -> Fate {
-        if !self.cargo_test(test, &["--no-run"]).status.success() {
+        let build = self.cargo_test(test, &["--no-run"]);
+        if !build.status.success() {
+            eprintln!("{}", String::from_utf8_lossy(&build.stderr));
             return Fate::DoesNotCompile;
         }
         let run = self.cargo_test(test, &["--", "--exact", test.within_target()]);
@@ -125,9 +127,10 @@ impl Copy {
         }
     }
 
+    /// A test that does not end within five minutes has failed, too.
     fn cargo_test(&self, test: &TestName, arguments: &[&str]) -> Output {
-        Command::new(env!("CARGO"))
-            .arg("test")
+        Command::new("timeout")
+            .args(["300", env!("CARGO"), "test"])
             .args(test.target())
             .args(arguments)
             .current_dir(&self.tree)
