@@ -5,7 +5,8 @@
 //! name. The mutant shows that the test would fail were the rule broken.
 //! `src/bin/mutants.rs` plants them one after the other.
 
-use std::path::Path;
+use std::iter::successors;
+use std::path::{Path, PathBuf};
 
 use crate::{Defects, files_below, read, table};
 
@@ -91,24 +92,23 @@ impl TestName {
     /// Whether the workspace below `root` has a test of this name.
     #[must_use]
     pub fn exists(&self, root: &Path) -> bool {
-        let (modules, function) = self.0.rsplit_once("::").unwrap_or_default();
-        let file = match self.integration() {
-            Some((file, _)) => root.join(format!("codec/tests/{file}.rs")),
-            None => {
-                let mut path = modules;
-                loop {
-                    let file = root.join(format!("codec/src/{}.rs", path.replace("::", "/")));
-                    if file.is_file() {
-                        break file;
-                    }
-                    let Some((outer, _)) = path.rsplit_once("::") else {
-                        return false;
-                    };
-                    path = outer;
-                }
-            }
-        };
-        file.is_file() && test_functions(&read(&file)).contains(&function)
+        self.source(root).is_some_and(|file| {
+            let function = self.0.rsplit("::").next().unwrap_or_default();
+            test_functions(&read(&file)).contains(&function)
+        })
+    }
+
+    /// The file that it is in: of a unit test that of the innermost module which
+    /// has one.
+    fn source(&self, root: &Path) -> Option<PathBuf> {
+        let file = |path: &str| root.join(format!("codec/{path}.rs"));
+        if let Some((name, _)) = self.integration() {
+            return Some(file(&format!("tests/{name}"))).filter(|file| file.is_file());
+        }
+        let (modules, _) = self.0.rsplit_once("::")?;
+        successors(Some(modules), |path| Some(path.rsplit_once("::")?.0))
+            .map(|path| file(&format!("src/{}", path.replace("::", "/"))))
+            .find(|file| file.is_file())
     }
 
     fn integration(&self) -> Option<(&str, &str)> {
