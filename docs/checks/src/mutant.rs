@@ -197,6 +197,8 @@ fn unescaped(field: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::{env, fs, process};
+
     use super::*;
 
     fn mutant() -> Mutant {
@@ -262,9 +264,38 @@ mod tests {
     }
 
     #[test]
-    fn a_test_that_is_not_there_does_not_exist() {
-        for missing in ["no_such_file::refuses", "no::such::module::tests::refuses"] {
-            assert!(!TestName::parse(missing).unwrap().exists(&crate::root()));
+    fn a_test_exists_in_the_file_that_its_name_says() {
+        let root = env::temp_dir().join(format!("ringcast-docs-checks-{}", process::id()));
+        for folder in ["codec/src/mqtt", "codec/tests"] {
+            fs::create_dir_all(root.join(folder)).unwrap();
         }
+        for file in [
+            "codec/src/mqtt/text.rs",
+            "codec/src/mqtt.rs",
+            "codec/tests/packets.rs",
+        ] {
+            fs::write(
+                root.join(file),
+                "#[test]\nfn refuses() {}\nfn helper() {}\n",
+            )
+            .unwrap();
+        }
+        let exists = |name| TestName::parse(name).unwrap().exists(&root);
+        for name in [
+            "packets::refuses",
+            "mqtt::text::tests::refuses",
+            "mqtt::tests::refuses",
+        ] {
+            assert!(exists(name), "{name}");
+        }
+        for name in [
+            "packets::helper",
+            "mqtt::text::tests::accepts",
+            "text::refuses",
+            "other::tests::refuses",
+        ] {
+            assert!(!exists(name), "{name}");
+        }
+        fs::remove_dir_all(root).unwrap();
     }
 }
