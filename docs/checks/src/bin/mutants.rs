@@ -10,6 +10,7 @@
 
 #![forbid(unsafe_code)]
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Output};
 use std::{env, fs};
@@ -48,6 +49,17 @@ fn main() -> ExitCode {
     }
 
     let copy = Copy::of(&root());
+    let tests: BTreeSet<_> = mutants.iter().map(|mutant| &mutant.test).collect();
+    for test in tests {
+        let fate = copy.fate_by(test);
+        if fate != Fate::Survived {
+            eprintln!(
+                "{} must pass while nothing is planted: {fate:?}",
+                test.as_str()
+            );
+            return ExitCode::FAILURE;
+        }
+    }
     let mut failures = 0;
     for mutant in &mutants {
         let (line, killed) = match copy.fate(mutant) {
@@ -105,12 +117,13 @@ impl Copy {
         let path = self.tree.join(&mutant.file);
         let sound = read(&path);
         fs::write(&path, mutant.plant(&sound)?).map_err(|error| error.to_string())?;
-        let fate = self.fate_of_planted(&mutant.test);
+        let fate = self.fate_by(&mutant.test);
         fs::write(&path, sound).map_err(|error| error.to_string())?;
         Ok(fate)
     }
 
-    fn fate_of_planted(&self, test: &TestName) -> Fate {
+    /// What this test has to say of the copy as it stands.
+    fn fate_by(&self, test: &TestName) -> Fate {
         let build = self.cargo_test(test, &["--no-run"]);
         if !build.status.success() {
             eprintln!("{}", String::from_utf8_lossy(&build.stderr));
