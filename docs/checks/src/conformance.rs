@@ -10,8 +10,9 @@ use std::collections::BTreeMap;
 use crate::mutant::{Mutant, TestName};
 use crate::{Defects, table};
 
-/// The header of a page's tables.
-pub const HEADER: [&str; 4] = ["id", "statement", "standing", "proof or reason"];
+/// The header of a page's tables. For all but the proved, the last column has
+/// the reason.
+pub const HEADER: [&str; 5] = ["statement", "side", "what it says", "standing", "proof"];
 
 /// The header of a file of statements.
 pub const STATEMENT_HEADER: [&str; 5] = ["id", "side", "level", "section title", "paraphrase"];
@@ -44,20 +45,23 @@ impl Standing {
     }
 }
 
-/// The statements of a file as pairs of id and paraphrase.
+/// One statement: its identifier, who bears the duty, and what it says.
+pub type Statement<'t> = [&'t str; 3];
+
+/// The statements of a file.
 ///
 /// # Errors
 /// A file that can't be read as such.
-pub fn statements<'t>(name: &str, text: &'t str) -> Result<Vec<(&'t str, &'t str)>, Defects> {
+pub fn statements<'t>(name: &str, text: &'t str) -> Result<Vec<Statement<'t>>, Defects> {
     let rows = table::tab_separated(name, text, &STATEMENT_HEADER)?;
-    Ok(rows.into_iter().map(|row| (row[0], row[4])).collect())
+    Ok(rows.iter().map(|row| [row[0], row[1], row[4]]).collect())
 }
 
 /// Checks one page against its statements; `exists` says whether a test does.
 pub fn check_page(
     name: &str,
     page: &str,
-    statements: &[(&str, &str)],
+    statements: &[Statement<'_>],
     mutants: &BTreeMap<String, Mutant>,
     exists: impl Fn(&TestName) -> bool,
 ) -> Defects {
@@ -66,12 +70,12 @@ pub fn check_page(
         Err(defects) => return defects,
     };
     let mut defects = Defects::new();
-    for (id, paraphrase) in statements {
+    for statement @ [id, side, paraphrase] in statements {
         let own: Vec<_> = rows.iter().filter(|row| row[0] == *id).collect();
         match own[..] {
-            [row] if row[1] == *paraphrase => {}
+            [row] if row[..3] == statement[..] => {}
             [_] => defects.push(format!(
-                "{name}: {id}: the statement must read: {paraphrase}"
+                "{name}: {id}: its row must begin: | {id} | {side} | {paraphrase} |"
             )),
             _ => defects.push(format!(
                 "{name}: {id} must have one row, and has {}",
@@ -80,10 +84,10 @@ pub fn check_page(
         }
     }
     for row in &rows {
-        let [id, _, standing, proof] = &row[..] else {
+        let [id, _, _, standing, proof] = &row[..] else {
             continue;
         };
-        if !statements.iter().any(|statement| statement.0 == id) {
+        if !statements.iter().any(|statement| statement[0] == id) {
             defects.push(format!("{name}: {id} is not among the statements"));
         }
         let faults = match Standing::parse(standing) {
@@ -134,19 +138,22 @@ fn check_proof(
 mod tests {
     use super::*;
 
-    const STATEMENTS: [(&str, &str); 3] =
-        [("S-1", "One | two."), ("S-2", "Two."), ("S-3", "Three.")];
+    const STATEMENTS: [Statement<'_>; 3] = [
+        ["S-1", "both", "One | two."],
+        ["S-2", "client", "Two."],
+        ["S-3", "server", "Three."],
+    ];
     const PAGE: &str = "\
 # Page
 
-| id | statement | standing | proof or reason |
-|---|---|---|---|
-| S-1 | One \\| two. | proved | `packets::one` kills `M-1`; `packets::two` kills `M-2` |
-| S-2 | Two. | client-side | Nobody sees it. |
+| statement | side | what it says | standing | proof |
+|---|---|---|---|---|
+| S-1 | both | One \\| two. | proved | `packets::one` kills `M-1`; `packets::two` kills `M-2` |
+| S-2 | client | Two. | client-side | Nobody sees it. |
 
-| id | statement | standing | proof or reason |
-|---|---|---|---|
-| S-3 | Three. | proved | `packets::two` kills `M-2` |
+| statement | side | what it says | standing | proof |
+|---|---|---|---|---|
+| S-3 | server | Three. | proved | `packets::two` kills `M-2` |
 ";
 
     fn check(page: &str) -> Defects {
@@ -173,13 +180,17 @@ mod tests {
     fn each_gap_is_named() {
         for (right, wrong, says) in [
             (
-                "| S-2 | Two. | client-side | Nobody sees it. |\n",
+                "| S-2 | client | Two. | client-side | Nobody sees it. |\n",
                 "",
                 "S-2 must have one row, and has 0",
             ),
             ("| S-2 |", "| S-1 |", "S-1 must have one row, and has 2"),
             ("| S-2 |", "| S-9 |", "S-9 is not among the statements"),
-            ("Two.", "Too.", "S-2: the statement must read: Two."),
+            (
+                "Two.",
+                "Too.",
+                "S-2: its row must begin: | S-2 | client | Two. |",
+            ),
             ("client-side", "fine", "S-2: there is no standing \"fine\""),
             ("Nobody sees it.", "", "S-2: client-side needs a reason"),
             (
@@ -206,6 +217,6 @@ mod tests {
     #[test]
     fn statements_are_read_from_their_file() {
         let text = "id\tside\tlevel\tsection title\tparaphrase\nS-1\tboth\tcodec\tT\tOne.\n";
-        assert_eq!(statements("f", text), Ok(vec![("S-1", "One.")]));
+        assert_eq!(statements("f", text), Ok(vec![["S-1", "both", "One."]]));
     }
 }
