@@ -17,6 +17,34 @@
 //! identifiers and properties, so nobody behind this edge checks again; and
 //! encoding it gives the canonical bytes, which decode to the same packet.
 //!
+//! ```
+//! use ringcast_codec::Progress;
+//! use ringcast_codec::mqtt::{Answer, Connect, Decoder, Packet, ReasonCode, Sender};
+//!
+//! // CONNECT of MQTT 5, then a PUBLISH of "42" to `t`, then the first byte of more.
+//! let stream = b"\x10\x0E\0\x04MQTT\x05\x02\0\x1E\0\0\x01a\x30\x06\0\x01t\x0042\x30";
+//! let Ok(Progress::Done(connect, consumed)) = Connect::decode(stream, 65_536) else {
+//!     panic!("is whole and right");
+//! };
+//! assert_eq!((connect.client_id.as_str(), connect.keep_alive), ("a", 30));
+//!
+//! let decoder = Decoder {
+//!     version: connect.version,
+//!     sender: Sender::Client,
+//!     packet_bytes_max: 65_536,
+//! };
+//! let Ok(Progress::Done(Packet::Publish(publish), _)) = decoder.decode(&stream[consumed..]) else {
+//!     panic!("is whole and right");
+//! };
+//! assert_eq!(publish.payload, b"42");
+//!
+//! // The beginning of a packet is no error, a wrong one is.
+//! assert_eq!(decoder.decode(b"\x30"), Ok(Progress::Partial { needed: 2 }));
+//! let fault = decoder.decode(b"\x36\x00").unwrap_err();
+//! assert_eq!(fault.to_string(), "the packet ends before its fields do");
+//! assert_eq!(fault.answer(connect.version), Answer::Disconnect(ReasonCode::MalformedPacket));
+//! ```
+//!
 //! References in square brackets are the standards' own statement numbers; 3.1.1
 //! and 5.0 number differently, so 3.1.1's are written `[MQTT3-…]`.
 
