@@ -112,7 +112,9 @@ pub enum Answer {
 impl Fault {
     /// The reason code of MQTT 5 for it: Malformed Packet where the bytes do not
     /// parse, Protocol Error where they parse and break a rule (section 4.13),
-    /// or the more telling code where the standard has one.
+    /// or the more telling code where the standard has one. Topic Name Invalid
+    /// and Topic Filter Invalid are not such codes: both are for what is
+    /// correctly formed and not accepted (sections 3.2.2.2 and 3.14.2.1).
     pub fn reason(self) -> ReasonCode {
         match self {
             Self::PacketTypeReserved(_)
@@ -123,6 +125,11 @@ impl Fault {
             | Self::TextEncoding
             | Self::TextNul
             | Self::FieldTooLong
+            | Self::TopicEmpty
+            | Self::TopicWildcard
+            | Self::FilterEmpty
+            | Self::FilterWildcard
+            | Self::SharedFilter
             | Self::QosReserved
             | Self::DupAtQos0
             | Self::ConnectFlagReserved
@@ -149,10 +156,6 @@ impl Fault {
             | Self::NoLocalOnShared => ReasonCode::ProtocolError,
             Self::ProtocolName | Self::ProtocolLevel(_) => ReasonCode::UnsupportedProtocolVersion,
             Self::ClientId => ReasonCode::ClientIdentifierNotValid,
-            Self::FilterEmpty | Self::FilterWildcard | Self::SharedFilter => {
-                ReasonCode::TopicFilterInvalid
-            }
-            Self::TopicEmpty | Self::TopicWildcard => ReasonCode::TopicNameInvalid,
             Self::TopicAliasZero => ReasonCode::TopicAliasInvalid,
             Self::PacketTooLarge => ReasonCode::PacketTooLarge,
         }
