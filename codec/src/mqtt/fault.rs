@@ -71,8 +71,10 @@ pub enum Fault {
 
     /// A property identifier that the standard does not have.
     PropertyUnknown(u32),
-    /// A property that may not stand in this packet.
+    /// A property that this type of packet does not have.
     PropertyMisplaced(u8),
+    /// A property that this type of packet has, but only from the other end.
+    PropertyOfOtherEnd(u8),
     /// A property that may stand there once, twice.
     PropertyRepeated(u8),
     /// A value that this property may not have.
@@ -146,6 +148,7 @@ impl Fault {
             | Self::PacketIdZero
             | Self::TopicMissing
             | Self::SessionPresentOnRefusal
+            | Self::PropertyOfOtherEnd(_)
             | Self::PropertyRepeated(_)
             | Self::PropertyValue(_)
             | Self::AuthenticationMethodMissing
@@ -210,6 +213,9 @@ impl fmt::Display for Fault {
             Self::SessionPresentOnRefusal => formatter.write_str("a refusal with session present"),
             Self::PropertyUnknown(id) => write!(formatter, "there is no property {id}"),
             Self::PropertyMisplaced(id) => write!(formatter, "property {id} may not stand here"),
+            Self::PropertyOfOtherEnd(id) => {
+                write!(formatter, "this end never sends property {id} here")
+            }
             Self::PropertyRepeated(id) => write!(formatter, "property {id} stands here twice"),
             Self::PropertyValue(id) => write!(formatter, "property {id} may not have this value"),
             Self::TopicAliasZero => formatter.write_str("topic alias 0"),

@@ -60,6 +60,18 @@ impl PropertyOwner {
         }
     }
 
+    /// The same type of packet, from the other end, as a bit; 0 if this type
+    /// does not differ by sender.
+    fn other_end(self) -> u16 {
+        match self {
+            Self::PublishFromClient => Self::PublishFromServer as u16,
+            Self::PublishFromServer => Self::PublishFromClient as u16,
+            Self::DisconnectFromClient => Self::DisconnectFromServer as u16,
+            Self::DisconnectFromServer => Self::DisconnectFromClient as u16,
+            _ => 0,
+        }
+    }
+
     /// The owner of the properties of a DISCONNECT.
     pub(super) fn disconnect(sender: Sender) -> Self {
         match sender {
@@ -291,10 +303,13 @@ impl<'a> Properties<'a> {
             let id = u8::try_from(id).map_err(|_| unknown)?;
             match OWNERS.get(usize::from(id)) {
                 None | Some(0) => return Err(unknown),
-                Some(owners) if owners & owner as u16 == 0 => {
-                    return Err(Fault::PropertyMisplaced(id));
+                Some(owners) if owners & owner as u16 != 0 => {}
+                // Section 2.2.2.2 calls malformed what the packet type does not
+                // have; what only its sender may not say is a protocol error.
+                Some(owners) if owners & owner.other_end() != 0 => {
+                    return Err(Fault::PropertyOfOtherEnd(id));
                 }
-                Some(_) => {}
+                Some(_) => return Err(Fault::PropertyMisplaced(id)),
             }
             let repeats = id == USER_PROPERTY
                 || id == SUBSCRIPTION_IDENTIFIER && owner == PropertyOwner::PublishFromServer;
