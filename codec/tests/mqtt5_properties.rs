@@ -157,7 +157,8 @@ fn subscription_identifiers_of_a_servers_publish_repeat() {
 /// [MQTT-3.3.2-8].
 #[test]
 fn a_property_has_only_the_values_that_it_may_have() {
-    let edges: [(&[u8], [&[&[u8]]; 2]); 5] = [
+    type Values = &'static [&'static [u8]];
+    let edges: [(&[u8], [Values; 2]); 5] = [
         (
             &[1, 23, 25, 36, 37, 40, 41, 42],
             [&[&[0], &[1]], &[&[2], &[3], &[0x80], &[0xFF]]],
@@ -408,4 +409,55 @@ fn what_is_forwarded_is_what_was_sent() {
     let mut forwarded = PropertyBlock::new();
     forwarded.push_forwarded(properties);
     assert_eq!(forwarded.properties().as_bytes(), kept);
+}
+
+/// What is put together property by property is what would be sent.
+#[test]
+fn a_property_is_written_as_it_is_read() {
+    for row in &TABLE {
+        let carrier = CARRIERS.iter().find(|carrier| carrier.may_hold(row));
+        let owner = match carrier.unwrap().name {
+            "CONNECT" => PropertyOwner::Connect,
+            "Will" => PropertyOwner::Will,
+            "CONNACK" => PropertyOwner::Connack,
+            _ => PropertyOwner::PublishFromServer,
+        };
+        let bytes = [&[row.0], row.1].concat();
+        let properties = Properties::new(&bytes, owner).unwrap();
+        let property = properties.iter().next().unwrap();
+        assert_eq!(
+            (property.id(), property.encoded_len()),
+            (row.0, bytes.len())
+        );
+        let mut block = PropertyBlock::new();
+        block.push(property).push(property);
+        assert_eq!(block.properties().as_bytes(), bytes.repeat(2));
+    }
+}
+
+/// The frame that subscribers share is a PUBLISH with all that was asked for.
+#[test]
+fn a_shared_frame_is_a_publish() {
+    let identifiers = [1, 16_384].map(|number| SubscriptionIdentifier::new(number).unwrap());
+    let frame = PublishFrame {
+        version: V5,
+        qos: QoS::AtLeastOnce,
+        retain: true,
+        topic: None,
+        message_expiry: Some(60),
+        subscription_identifiers: &identifiers,
+        properties: Properties::new(b"\x23\0\x09", PropertyOwner::PublishFromServer).unwrap(),
+        payload: b"!",
+    };
+    let layout = frame.layout().unwrap();
+    let mut out = vec![0xEE; layout.len];
+    frame.encode(&layout, Some(PacketId::new(7).unwrap()), &mut out);
+    let sent = b"\0\0\0\x07\x0E\x02\0\0\0\x3C\x0B\x01\x0B\x80\x80\x01\x23\0\x09!";
+    assert_eq!(out, packet(0x33, sent));
+    layout.set_packet_id(&mut out, PacketId::new(0x0102).unwrap());
+    layout.set_message_expiry(&mut out, 5);
+    layout.set_dup(&mut out);
+    let again = b"\0\0\x01\x02\x0E\x02\0\0\0\x05\x0B\x01\x0B\x80\x80\x01\x23\0\x09!";
+    assert_eq!(out, packet(0x3B, again));
+    accepted(V5, Server, &out);
 }

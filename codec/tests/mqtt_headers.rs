@@ -37,13 +37,12 @@ fn body(number: u8, flags: u8, version: Version) -> Vec<u8> {
         2 if v5 => vec![0, 0, 0],
         2 => vec![0, 0],
         3 => publish(version, flags, b"a")[2..].to_vec(),
-        4..=7 => vec![0, 7],
         8 => subscribe(version, b"a", 0)[2..].to_vec(),
         9 if v5 => vec![0, 7, 0, 1],
         9 => vec![0, 7, 1],
         10 => unsubscribe(version, b"a")[2..].to_vec(),
         11 if v5 => vec![0, 7, 0, 0],
-        11 => vec![0, 7],
+        4..=7 | 11 => vec![0, 7],
         _ => vec![],
     }
 }

@@ -398,7 +398,8 @@ pub(crate) fn flag_and_field_go_together(version: Version, flag: u8) {
             };
             assert_eq!(fault.fault.reason(), MalformedPacket, "{fault:?}");
         };
-        if version != V31 || flag == 0x04 {
+        // In 3.1 the last fields may be missing, and others be read as the will.
+        if version != V31 || flag == 0x04 && flags & 0xC0 == 0 {
             broken(&missing);
         }
         broken(&surplus);
