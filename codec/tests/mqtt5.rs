@@ -315,6 +315,12 @@ fn filters_stand_one_behind_the_other() {
     filters_are_read_in_order(V5);
 }
 
+/// [MQTT-3.8.3-1], [MQTT-3.10.3-1]
+#[test]
+fn filters_are_checked_to_the_last() {
+    every_filter_is_checked(V5);
+}
+
 /// [MQTT-3.10.3-2], MQTT5-3.10.3-U1
 #[test]
 fn an_unsubscribe_without_a_filter() {

@@ -261,6 +261,7 @@ impl<'a> Will<'a> {
         Ok(Self {
             topic: TopicName::from_bytes(reader.length_prefixed()?)?,
             payload: reader.binary()?,
+            // [MQTT3-3.1.2-14], [MQTT-3.1.2-12]
             qos: QoS::from_bits(flags >> flag::WILL_QOS_SHIFT)?,
             retain: flags & flag::WILL_RETAIN != 0,
             properties,
@@ -283,7 +284,7 @@ fn read_version(reader: &mut Reader<'_>) -> Result<Version, Fault> {
 
 fn check_flags(version: Version, flags: u8) -> Result<(), Fault> {
     // MQTT 3.1 disregards will flags without a will, and the lowest bit (its
-    // section 3.1); with a will it reserves QoS 3 as the others do.
+    // section 3.1).
     if version != Version::V31 {
         // [MQTT3-3.1.2-3], [MQTT-3.1.2-3]
         if flags & flag::RESERVED != 0 {
@@ -293,10 +294,6 @@ fn check_flags(version: Version, flags: u8) -> Result<(), Fault> {
         if flags & flag::WILL == 0 && flags & (flag::WILL_QOS | flag::WILL_RETAIN) != 0 {
             return Err(Fault::WillFlags);
         }
-    }
-    // [MQTT3-3.1.2-14], [MQTT-3.1.2-12]
-    if flags & flag::WILL != 0 {
-        QoS::from_bits(flags >> flag::WILL_QOS_SHIFT)?;
     }
     // [MQTT3-3.1.2-22]; MQTT 5 allows it (section 3.1.2.9).
     if version != Version::V5 && flags & flag::PASSWORD != 0 && flags & flag::USER_NAME == 0 {

@@ -295,6 +295,23 @@ pub(crate) fn filters_are_read_in_order(version: Version) {
     );
 }
 
+/// All of them are looked at, not only the first.
+pub(crate) fn every_filter_is_checked(version: Version) {
+    let none: &[u8] = if version == V5 { &[0] } else { &[] };
+    for (last, fault) in [
+        (&b"a#"[..], Fault::FilterWildcard),
+        (b"", Fault::FilterEmpty),
+        (b"a\0", Fault::TextNul),
+        (b"\xFF", Fault::TextEncoding),
+    ] {
+        let [good, last] = [&b"a"[..], last].map(field);
+        let bytes = packet(0xA2, &[&[0, 7], none, &good, &last].concat());
+        refused(version, Client, &bytes, fault, MalformedPacket);
+        let bytes = packet(0x82, &[&[0, 7], none, &good, &[0], &last, &[0]].concat());
+        refused(version, Client, &bytes, fault, MalformedPacket);
+    }
+}
+
 /// A CONNECT's payload with the fields that the flags ask for.
 pub(crate) fn flagged_payload(version: Version, flags: u8) -> Vec<u8> {
     let mut payload = field("id");
@@ -334,11 +351,11 @@ fn verdict(version: Version, flags: u8) -> Option<Fault> {
             strict && !will && (qos_low || qos_high || retain),
             Fault::WillFlags,
         ),
-        (will && qos_low && qos_high, Fault::QosReserved),
         (
             version != V5 && password && !user_name,
             Fault::PasswordWithoutUserName,
         ),
+        (will && qos_low && qos_high, Fault::QosReserved),
     ];
     ill.into_iter()
         .find_map(|(wrong, fault)| wrong.then_some(fault))
