@@ -52,7 +52,15 @@ fn a_wrong_protocol_name_is_refused() {
         let bytes = packet(0x10, &[&field(name)[..], &rest].concat());
         connect_refused(&bytes, Fault::ProtocolName, Answer::Close);
     }
-    for (level, version) in [(0, V311), (3, V311), (6, V5), (255, V5)] {
+    // Bridges begin with 0x83 or 0x84: level 3 or 4 and a mark of their own.
+    for (level, version) in [
+        (0, V311),
+        (3, V311),
+        (6, V5),
+        (0x83, V311),
+        (0x84, V311),
+        (255, V5),
+    ] {
         let bytes = packet(
             0x10,
             &[b"\0\x04MQTT", &[level, 2, 0, 0, 0, 1, b'c'][..]].concat(),

@@ -66,10 +66,11 @@ impl ConnectFault {
         match (self.version, self.fault) {
             (Some(Version::V5), fault) => Answer::Connack(Version::V5, fault.reason()),
             (None, Fault::ProtocolLevel(level)) => {
-                let version = if level > 5 {
-                    Version::V5
-                } else {
-                    Version::V311
+                // Some bridges set the high bit of the level and try again
+                // without, if they understand the refusal.
+                let version = match level & 0x7F {
+                    0..=5 => Version::V311,
+                    _ => Version::V5,
                 };
                 Answer::Connack(version, ReasonCode::UnsupportedProtocolVersion)
             }
