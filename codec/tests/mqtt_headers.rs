@@ -239,13 +239,13 @@ fn packets(version: Version) -> Vec<(Sender, Vec<u8>, Vec<usize>)> {
         .collect()
 }
 
-fn decode_any(version: Version, sender: Sender, bytes: &[u8]) -> Result<Packet<'_>, Fault> {
+/// Decodes any packet, CONNECT too, and encodes it again.
+fn sent_again(version: Version, sender: Sender, bytes: &[u8]) -> Result<Vec<u8>, Fault> {
     if bytes[0] >> 4 == 1 {
-        return first(bytes)
-            .map(Packet::Connect)
-            .map_err(|fault| fault.fault);
+        let connect = first(bytes).map_err(|fault| fault.fault)?;
+        return Ok(encoded_connect(&connect));
     }
-    decode(version, sender, bytes)
+    decode(version, sender, bytes).map(|packet| encoded(&packet, version))
 }
 
 /// MQTT31-2.1-11 and the wholeness of every packet: what has not all come yet is
@@ -254,7 +254,7 @@ fn decode_any(version: Version, sender: Sender, bytes: &[u8]) -> Result<Packet<'
 fn a_packet_that_has_not_all_come_is_partial() {
     for version in VERSIONS {
         for (sender, bytes, _) in packets(version) {
-            decode_any(version, sender, &bytes).unwrap();
+            sent_again(version, sender, &bytes).unwrap();
             for end in 0..bytes.len() {
                 let partial = &bytes[..end];
                 let needed = match (
@@ -296,7 +296,7 @@ fn a_packet_that_ends_before_its_fields_do_is_refused() {
             let body = body_of(&bytes);
             for end in 0..body.len() {
                 let cut = packet(bytes[0], &body[..end]);
-                let found = decode_any(version, sender, &cut);
+                let found = sent_again(version, sender, &cut);
                 if ends.contains(&end) {
                     assert!(found.is_ok(), "{found:?} {cut:02x?}");
                     continue;
@@ -322,7 +322,7 @@ fn a_packet_that_goes_on_after_its_last_field_is_refused() {
     for version in VERSIONS {
         for (sender, bytes, _) in packets(version) {
             let longer = packet(bytes[0], &[body_of(&bytes), &[0]].concat());
-            let found = decode_any(version, sender, &longer);
+            let found = sent_again(version, sender, &longer);
             match bytes[0] >> 4 {
                 // More payload, one more code.
                 3 | 9 => assert!(found.is_ok(), "{longer:02x?}"),
@@ -477,15 +477,9 @@ fn a_packet_with_a_byte_changed_is_refused_or_means_what_it_says() {
                 for byte in 0..=u8::MAX {
                     bytes[at] = byte;
                     // CONNECT says by itself of which version it is.
-                    let Ok(packet) = decode_any(version, sender, &bytes) else {
-                        continue;
-                    };
-                    let sent = encoded(&packet, version);
-                    assert_eq!(
-                        decode_any(version, sender, &sent),
-                        Ok(packet),
-                        "{bytes:02x?}"
-                    );
+                    if let Ok(sent) = sent_again(version, sender, &bytes) {
+                        assert_eq!(sent_again(version, sender, &sent), Ok(sent.clone()));
+                    }
                 }
                 bytes[at] = right;
             }
