@@ -24,7 +24,9 @@ impl PropertyBlock {
     pub fn push(&mut self, property: Property<'_>) -> &mut Self {
         let at = self.bytes.len();
         self.bytes.resize(at + property.encoded_len(), 0);
-        property.write(&mut Writer::new(&mut self.bytes[at..]));
+        let mut writer = Writer::new(&mut self.bytes[at..]);
+        property.write(&mut writer);
+        debug_assert_eq!(writer.written(), property.encoded_len());
         self
     }
 
@@ -54,5 +56,29 @@ impl PropertyBlock {
     /// What was put together so far.
     pub fn properties(&self) -> Properties<'_> {
         Properties::from_checked(&self.bytes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mqtt::{PropertyOwner, Text};
+
+    #[test]
+    fn a_block_holds_its_properties_and_nothing_else() {
+        let text = |text| Text::new(text).unwrap();
+        let properties = [
+            Property::UserProperty(text(""), text("ä")),
+            Property::ReasonString(text("why")),
+            Property::UserProperty(text("k"), text("v")),
+        ];
+        let mut block = PropertyBlock::new();
+        for property in properties {
+            block.push(property);
+        }
+        let expected = b"\x26\0\0\0\x02\xC3\xA4\x1F\0\x03why\x26\0\x01k\0\x01v";
+        assert_eq!(block.properties().as_bytes(), expected);
+        let read = Properties::new(block.properties().as_bytes(), PropertyOwner::Suback).unwrap();
+        assert!(read.iter().eq(properties));
     }
 }
