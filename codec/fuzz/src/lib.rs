@@ -1,0 +1,55 @@
+//! What must hold of the codec for any bytes at all, and the generators of valid
+//! packets to begin from.
+//!
+//! Each body is a function that panics when something does not hold. The targets
+//! of libFuzzer call one each; `tests/corpus.rs` calls them all on stable Rust,
+//! over the kept corpus and over seeded inputs. This crate holds no test of its
+//! own and nothing that production uses.
+
+#![forbid(unsafe_code)]
+
+pub mod choices;
+pub mod mqtt;
+
+use choices::Choices;
+
+/// One body, with what the tests and the fuzzers need to know of it.
+#[derive(Debug, Clone, Copy)]
+pub struct Body {
+    /// The name of its libFuzzer target and of its folder in the corpus.
+    pub name: &'static str,
+    /// Panics when something does not hold for these bytes.
+    pub check: fn(&[u8]),
+    /// Makes an input that is worth more than noise, where the protocol has a
+    /// generator; else inputs are mutations of the corpus alone.
+    pub generate: Option<fn(&mut Choices<'_>) -> Vec<u8>>,
+}
+
+/// Every body there is.
+pub const BODIES: &[Body] = &[
+    Body {
+        name: "mqtt_connect",
+        check: mqtt::connect,
+        generate: Some(mqtt::generate::connect_input),
+    },
+    Body {
+        name: "mqtt_from_client",
+        check: mqtt::from_client,
+        generate: Some(mqtt::generate::from_client_input),
+    },
+    Body {
+        name: "mqtt_from_server",
+        check: mqtt::from_server,
+        generate: Some(mqtt::generate::from_server_input),
+    },
+    Body {
+        name: "publish_frame",
+        check: mqtt::publish_frame,
+        generate: None,
+    },
+    Body {
+        name: "topic",
+        check: mqtt::topic,
+        generate: Some(mqtt::generate::topic_input),
+    },
+];
