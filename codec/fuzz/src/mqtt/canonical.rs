@@ -19,7 +19,7 @@ use ringcast_codec::mqtt::{Connect, Kind, Packet, Version};
 /// The bytes of a CONNECT that was decoded from `input`, without the liberties
 /// that they take. Independent of the encoder: it only edits the input.
 pub(super) fn connect(input: &[u8], connect: &Connect<'_>) -> Vec<u8> {
-    let mut body = body(input).to_vec();
+    let mut body = body(input, connect.version).to_vec();
     if connect.version == Version::V31 {
         let flags = &mut body[2 + "MQIsdp".len() + 1];
         *flags &= !1;
@@ -38,7 +38,7 @@ pub(super) fn connect(input: &[u8], connect: &Connect<'_>) -> Vec<u8> {
 
 /// As [`connect`], for all other packets.
 pub(super) fn packet(input: &[u8], packet: &Packet<'_>, version: Version) -> Vec<u8> {
-    let mut body = body(input).to_vec();
+    let mut body = body(input, version).to_vec();
     let mut first = input[0];
     match packet.kind() {
         Kind::Puback | Kind::Pubrec | Kind::Pubrel | Kind::Pubcomp if version == Version::V5 => {
@@ -54,8 +54,11 @@ pub(super) fn packet(input: &[u8], packet: &Packet<'_>, version: Version) -> Vec
     whole(first, &body)
 }
 
-fn body(packet: &[u8]) -> &[u8] {
+/// The body of a packet, whose length MQTT 5 allows in the fewest bytes only.
+fn body(packet: &[u8], version: Version) -> &[u8] {
     let length_bytes = packet[1..].iter().take_while(|byte| **byte >= 0x80).count() + 1;
+    let is_shortest = length_bytes == 1 || packet[length_bytes] != 0;
+    assert!(is_shortest || version != Version::V5, "{packet:02X?}");
     &packet[1 + length_bytes..]
 }
 
