@@ -571,28 +571,33 @@ pub fn encoded_connect(connect: &Connect<'_>) -> Vec<u8> {
     bytes
 }
 
-/// The packet with its body changed and, mostly, with the length that goes with it.
+/// The packet changed: mostly its body, with the length that goes with it.
 pub fn damaged(choices: &mut Choices<'_>, mut packet: Vec<u8>) -> Vec<u8> {
-    if choices.once_in(4) {
-        mutate(choices, &mut packet);
-        return packet;
-    }
     let length_bytes = packet[1..].iter().take_while(|byte| **byte >= 0x80).count() + 1;
+    match choices.below(8) {
+        0 | 1 => {
+            mutate(choices, &mut packet);
+            return packet;
+        }
+        // The same length, in one byte more than it needs.
+        2 => {
+            packet[length_bytes] |= 0x80;
+            packet.insert(1 + length_bytes, 0);
+            return packet;
+        }
+        _ => {}
+    }
     let mut body = packet.split_off(1 + length_bytes);
     mutate(choices, &mut body);
     packet.truncate(1);
-    with_length(&mut packet, body.len());
-    packet.extend(body);
-    packet
-}
-
-fn with_length(packet: &mut Vec<u8>, length: usize) {
-    let mut rest = length;
+    let mut rest = body.len();
     while rest >= 0x80 {
         packet.push(rest as u8 | 0x80);
         rest >>= 7;
     }
     packet.push(rest as u8);
+    packet.extend(body);
+    packet
 }
 
 /// An input for [`super::connect`].
