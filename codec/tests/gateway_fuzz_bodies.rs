@@ -1,12 +1,7 @@
 //! The bodies of the fuzz targets for market messages and gateway protocols, run
 //! over seeded mutations of good inputs.
 
-#[path = "../fuzz/src/gateway.rs"]
-#[allow(unreachable_pub, reason = "public for the fuzz targets")]
-mod gateway;
-#[path = "../fuzz/src/market.rs"]
-#[allow(unreachable_pub, reason = "public for the fuzz targets")]
-mod market;
+use ringcast_codec_fuzz::{gateway, market};
 
 const ROUNDS: u64 = 4_000;
 

@@ -1,15 +1,12 @@
 //! The form of frames, clause by clause: what a header may look like, how it is
 //! written, and the examples of RFC 6455, section 5.7.
 
-#[path = "../fuzz/src/websocket.rs"]
-pub mod body;
-
-use body::Seen;
 use ringcast_codec::Progress;
 use ringcast_codec::websocket::{
     Close, CloseCode, Control, ControlKind, Fault, FrameHeader, HEADER_BYTES_MAX, MaskingKey,
     MessageKind, Opcode, Role, Rules, SERVER_HEADER_BYTES_MAX,
 };
+use ringcast_codec_fuzz::websocket::{self as body, Seen};
 
 const KEY: MaskingKey = MaskingKey::new([0x37, 0xfa, 0x21, 0x3d]);
 const TEXT: Opcode = Opcode::Message(MessageKind::Text);

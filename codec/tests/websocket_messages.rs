@@ -1,13 +1,10 @@
 //! What frames make together, clause by clause: messages and their fragments,
 //! control frames, text, limits, and the way a connection ends.
 
-#[path = "../fuzz/src/websocket.rs"]
-pub mod body;
-
-use body::Seen;
 use ringcast_codec::websocket::{
     Close, CloseCode, Control, Event, Fault, HeldControl, MessageKind, Receiver, Role, Rules,
 };
+use ringcast_codec_fuzz::websocket::{self as body, Seen};
 
 const RULES: Rules = Rules {
     role: Role::Client,

@@ -2,8 +2,6 @@
 //! the bodies are those of the fuzz targets. The seed is fixed, so that a run
 //! finds what the last one found.
 
-#[path = "../fuzz/src/websocket.rs"]
-pub mod body;
 #[path = "websocket/traffic.rs"]
 pub mod traffic;
 
@@ -15,6 +13,7 @@ use ringcast_codec::websocket::{
     Close, CloseCode, Control, ControlKind, FrameHeader, HEADER_BYTES_MAX, MaskingKey, MessageKind,
     Opcode, Role,
 };
+use ringcast_codec_fuzz::websocket as body;
 
 fn config(cases: u32) -> ProptestConfig {
     ProptestConfig {

@@ -1,15 +1,13 @@
 //! The same bytes before this codec and before tungstenite. The two may differ
 //! only in the ways of `docs/conformance/differences-tungstenite.md`, each named here.
 
-#[path = "../fuzz/src/websocket.rs"]
-pub mod body;
 #[path = "websocket/traffic.rs"]
 pub mod traffic;
 
-use body::Seen;
 use proptest::prelude::*;
 use proptest::test_runner::{RngSeed, TestRunner};
 use ringcast_codec::websocket::{Fault, MessageKind, Role, Rules};
+use ringcast_codec_fuzz::websocket::{self as body, Seen};
 use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
 use tungstenite::protocol::{self, CloseFrame, WebSocket, WebSocketConfig};

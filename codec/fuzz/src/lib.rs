@@ -9,7 +9,10 @@
 #![forbid(unsafe_code)]
 
 pub mod choices;
+pub mod gateway;
+pub mod market;
 pub mod mqtt;
+pub mod websocket;
 
 use choices::Choices;
 
@@ -51,5 +54,50 @@ pub const BODIES: &[Body] = &[
         name: "topic",
         check: mqtt::topic,
         generate: Some(mqtt::generate::topic_input),
+    },
+    Body {
+        name: "gateway_operation",
+        check: gateway::operation,
+        generate: None,
+    },
+    Body {
+        name: "gateway_reply",
+        check: gateway::reply,
+        generate: None,
+    },
+    Body {
+        name: "gateway_command_body",
+        check: gateway::command_body,
+        generate: None,
+    },
+    Body {
+        name: "gateway_command_stream",
+        check: gateway::command_stream,
+        generate: None,
+    },
+    Body {
+        name: "market_message",
+        check: market::market_message,
+        generate: None,
+    },
+    Body {
+        name: "market_symbol",
+        check: market::symbol,
+        generate: None,
+    },
+    Body {
+        name: "market_decimals",
+        check: market::decimals,
+        generate: None,
+    },
+    Body {
+        name: "websocket_server",
+        check: websocket::websocket_server,
+        generate: None,
+    },
+    Body {
+        name: "websocket_client",
+        check: websocket::websocket_client,
+        generate: None,
     },
 ];

@@ -260,6 +260,29 @@ mod tests {
         assert_eq!(TopicName::new(""), Err(Fault::TopicEmpty));
     }
 
+    /// Whichever way it is looked at, word by word or byte by byte.
+    #[test]
+    fn one_wrong_byte_spoils_a_name_of_any_length() {
+        let good = *b"abcdefghijklmnopqrstuvwxyz/ABCDEFGHIJKLM\x7F\x01\"*,\x22";
+        for length in 1..=good.len() {
+            let name = &good[..length];
+            assert_eq!(TopicName::from_bytes(name).unwrap().as_bytes(), name);
+            for at in 0..length {
+                for (wrong, fault) in [
+                    (0, Fault::TextNul),
+                    (b'#', Fault::TopicWildcard),
+                    (b'+', Fault::TopicWildcard),
+                    (0x80, Fault::TextEncoding),
+                    (0xFF, Fault::TextEncoding),
+                ] {
+                    let mut name = good;
+                    name[at] = wrong;
+                    assert_eq!(TopicName::from_bytes(&name[..length]), Err(fault));
+                }
+            }
+        }
+    }
+
     /// The examples of section 4.7, and some between them.
     #[test]
     fn filters_match_as_the_standard_says() {

@@ -1,0 +1,4 @@
+//! libFuzzer on bodies of command frames.
+#![forbid(unsafe_code)]
+#![no_main]
+libfuzzer_sys::fuzz_target!(|data: &[u8]| ringcast_codec_fuzz::gateway::command_body(data));

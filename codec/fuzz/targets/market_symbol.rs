@@ -1,0 +1,4 @@
+//! libFuzzer on symbols.
+#![forbid(unsafe_code)]
+#![no_main]
+libfuzzer_sys::fuzz_target!(|data: &[u8]| ringcast_codec_fuzz::market::symbol(data));
