@@ -55,9 +55,9 @@ impl<'a> Acknowledge<'a> {
     }
 
     #[inline]
-    pub(super) fn write_body(&self, version: Version, writer: &mut Writer<'_>) {
+    pub(super) fn write_body(&self, kind: Kind, version: Version, writer: &mut Writer<'_>) {
         writer.put_u16(self.packet_id.get());
-        write_reason_and_properties(writer, version, self.reason, self.properties);
+        write_reason_and_properties(writer, kind, version, self.reason, self.properties);
     }
 }
 
@@ -79,6 +79,7 @@ pub(super) fn reason_and_properties_len(
 #[inline]
 pub(super) fn write_reason_and_properties(
     writer: &mut Writer<'_>,
+    kind: Kind,
     version: Version,
     reason: ReasonCode,
     properties: Properties<'_>,
@@ -86,7 +87,7 @@ pub(super) fn write_reason_and_properties(
     if reason_and_properties_len(version, reason, properties) == 0 {
         return;
     }
-    writer.put_u8(reason as u8);
+    writer.put_u8(reason.checked_for(kind));
     if !properties.is_empty() {
         properties.write(writer, version);
     }

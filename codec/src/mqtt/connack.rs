@@ -53,12 +53,18 @@ impl<'a> Connack<'a> {
     }
 
     pub(super) fn write_body(&self, version: Version, writer: &mut Writer<'_>) {
-        debug_assert!(!self.session_present || !self.reason.is_error());
+        assert!(
+            !self.session_present || !self.reason.is_error(),
+            "a refusal has no session"
+        );
         let session_present = self.session_present && version != Version::V31;
         writer.put_u8(session_present.into());
         writer.put_u8(match version {
-            Version::V31 | Version::V311 => self.reason.to_return_code(),
-            Version::V5 => self.reason as u8,
+            Version::V31 | Version::V311 => self
+                .reason
+                .to_return_code()
+                .expect("MQTT 3 has no CONNACK for this reason"),
+            Version::V5 => self.reason.checked_for(Kind::Connack),
         });
         self.properties.write(writer, version);
     }

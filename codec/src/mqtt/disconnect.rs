@@ -48,7 +48,13 @@ impl<'a> Disconnect<'a> {
     }
 
     pub(super) fn write_body(&self, version: Version, writer: &mut Writer<'_>) {
-        write_reason_and_properties(writer, version, self.reason, self.properties);
+        write_reason_and_properties(
+            writer,
+            Kind::Disconnect,
+            version,
+            self.reason,
+            self.properties,
+        );
     }
 }
 
@@ -70,7 +76,13 @@ impl<'a> Auth<'a> {
     }
 
     pub(super) fn write_body(&self, writer: &mut Writer<'_>) {
-        write_reason_and_properties(writer, Version::V5, self.reason, self.properties);
+        write_reason_and_properties(
+            writer,
+            Kind::Auth,
+            Version::V5,
+            self.reason,
+            self.properties,
+        );
     }
 }
 

@@ -228,7 +228,7 @@ impl Packet<'_> {
             Self::Puback(acknowledge)
             | Self::Pubrec(acknowledge)
             | Self::Pubrel(acknowledge)
-            | Self::Pubcomp(acknowledge) => acknowledge.write_body(version, writer),
+            | Self::Pubcomp(acknowledge) => acknowledge.write_body(self.kind(), version, writer),
             Self::Subscribe(subscribe) => subscribe.write_body(version, writer),
             Self::Suback(suback) => suback.write_body(version, writer),
             Self::Unsubscribe(unsubscribe) => unsubscribe.write_body(version, writer),

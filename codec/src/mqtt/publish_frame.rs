@@ -59,8 +59,15 @@ impl<'a> PublishFrame<'a> {
     ///
     /// # Errors
     /// [`Oversize`] past what the encoding of a length can say.
+    ///
+    /// # Panics
+    /// Without a topic before MQTT 5, which has no alias for it.
     #[inline]
     pub fn layout(&self) -> Result<FrameLayout, Oversize> {
+        assert!(
+            self.topic.is_some() || self.version == Version::V5,
+            "no topic"
+        );
         let packet_id = if self.qos == QoS::AtMostOnce { 0 } else { 2 };
         let (properties, properties_and_length) = match self.version {
             Version::V31 | Version::V311 => (0, 0),

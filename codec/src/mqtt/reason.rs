@@ -157,16 +157,32 @@ impl ReasonCode {
             .ok_or(Fault::ReasonCode(number))
     }
 
+    /// Its number, for a packet of that kind.
+    ///
+    /// # Panics
+    /// If such a packet may not carry it: whoever made the packet is wrong.
+    pub(super) fn checked_for(self, kind: Kind) -> u8 {
+        assert!(self.may_stand_in(kind), "{self:?} in {kind:?}");
+        self as u8
+    }
+
     /// What a CONNACK of MQTT 3 says for it: five refusals are all it has, so
-    /// several reasons share one (3.1.1 section 3.2.2.3).
-    pub fn to_return_code(self) -> u8 {
+    /// several reasons share one (3.1.1 section 3.2.2.3). `None` where none fits: the
+    /// connection is then closed without CONNACK [MQTT3-3.2.2-6].
+    pub fn to_return_code(self) -> Option<u8> {
         match self {
-            Self::Success => 0,
-            Self::UnsupportedProtocolVersion => 1,
-            Self::ClientIdentifierNotValid => 2,
-            Self::BadUserNameOrPassword | Self::BadAuthenticationMethod => 4,
-            Self::NotAuthorized | Self::Banned => 5,
-            _ => 3,
+            Self::Success => Some(0),
+            Self::UnsupportedProtocolVersion => Some(1),
+            Self::ClientIdentifierNotValid => Some(2),
+            Self::ServerUnavailable
+            | Self::ServerBusy
+            | Self::QuotaExceeded
+            | Self::UseAnotherServer
+            | Self::ServerMoved
+            | Self::ConnectionRateExceeded => Some(3),
+            Self::BadUserNameOrPassword | Self::BadAuthenticationMethod => Some(4),
+            Self::NotAuthorized | Self::Banned => Some(5),
+            _ => None,
         }
     }
 
@@ -251,11 +267,12 @@ mod tests {
     #[test]
     fn return_codes_go_there_and_back() {
         for code in 0..=5 {
-            assert_eq!(
-                ReasonCode::from_return_code(code).unwrap().to_return_code(),
-                code
-            );
+            let reason = ReasonCode::from_return_code(code).unwrap();
+            assert_eq!(reason.to_return_code(), Some(code));
         }
         assert_eq!(ReasonCode::from_return_code(6), Err(Fault::ReasonCode(6)));
+        assert_eq!(ReasonCode::ServerBusy.to_return_code(), Some(3));
+        assert_eq!(ReasonCode::Banned.to_return_code(), Some(5));
+        assert_eq!(ReasonCode::MalformedPacket.to_return_code(), None);
     }
 }

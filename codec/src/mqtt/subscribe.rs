@@ -210,7 +210,7 @@ impl<'a> Subscribe<'a> {
     }
 
     pub(super) fn write_body(&self, version: Version, writer: &mut Writer<'_>) {
-        debug_assert!(!self.subscriptions.block.is_empty(), "no filter");
+        assert!(!self.subscriptions.block.is_empty(), "no filter");
         writer.put_u16(self.packet_id.get());
         self.properties.write(writer, version);
         self.subscriptions.write(version, writer);
@@ -251,7 +251,10 @@ impl<'a> Suback<'a> {
             return;
         }
         for reason in self.reasons.iter() {
-            debug_assert!(version == Version::V311 || !reason.is_error());
+            assert!(
+                version == Version::V311 || !reason.is_error(),
+                "MQTT 3.1 cannot refuse"
+            );
             let refused = ReasonCode::UnspecifiedError;
             writer.put_u8(if reason.is_error() { refused } else { reason } as u8);
         }

@@ -92,7 +92,7 @@ impl<'a> Unsubscribe<'a> {
     }
 
     pub(super) fn write_body(&self, version: Version, writer: &mut Writer<'_>) {
-        debug_assert!(!self.filters.block.is_empty(), "no filter");
+        assert!(!self.filters.block.is_empty(), "no filter");
         writer.put_u16(self.packet_id.get());
         self.properties.write(writer, version);
         writer.put(self.filters.block);
@@ -141,10 +141,12 @@ impl<'a> Unsuback<'a> {
     }
 
     fn reasons_for(&self, version: Version) -> &'a [u8] {
-        debug_assert!(version != Version::V5 || self.reasons.is_some());
-        match (version, self.reasons) {
-            (Version::V5, Some(reasons)) => reasons.as_bytes(),
-            _ => &[],
+        match version {
+            Version::V31 | Version::V311 => &[],
+            Version::V5 => self
+                .reasons
+                .expect("MQTT 5 has a code per filter")
+                .as_bytes(),
         }
     }
 }

@@ -95,7 +95,9 @@ pub(crate) fn our_packet(packet: &Packet<'_>, version: Version) -> Lines {
     match packet {
         Packet::Connack(connack) => {
             let reason = match version {
-                Version::V31 | Version::V311 => connack.reason.to_return_code(),
+                Version::V31 | Version::V311 => {
+                    connack.reason.to_return_code().expect("was read from one")
+                }
                 Version::V5 => connack.reason as u8,
             };
             let mut lines = vec!["Connack".to_owned()];
