@@ -1,9 +1,10 @@
 //! ringcast-docs-checks: holds the documents to what the code is.
 //!
-//! The book makes claims that a machine can check: which crate may use which
+//! Code and book make claims that a machine can check: which crate may use which
 //! ([`imports`]), which test proves which statement of a standard
 //! ([`conformance`]) and which planted defect that test catches ([`mutant`]),
-//! why a dependency is there ([`manifest`]), where a link leads ([`links`]).
+//! which clauses the code obeys ([`clauses`]), why a dependency is there
+//! ([`manifest`]), where a link leads ([`links`]).
 //! Each check takes text and returns [`Defects`]; the tests of this crate bring
 //! the texts of this workspace, the unit tests bring bad ones.
 //!
@@ -14,6 +15,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+pub mod clauses;
 pub mod conformance;
 pub mod imports;
 pub mod links;

@@ -4,7 +4,9 @@
 use std::collections::BTreeMap;
 
 use ringcast_docs_checks::mutant::{self, Mutant};
-use ringcast_docs_checks::{Defects, assert_none, conformance, or_fail, read, root};
+use ringcast_docs_checks::{
+    Defects, assert_none, clauses, conformance, files_below, or_fail, read, root,
+};
 
 fn mutants() -> BTreeMap<String, Mutant> {
     let mutants = or_fail(mutant::all(&root())).into_iter();
@@ -83,4 +85,22 @@ fn every_mutant_has_its_test() {
         .map(|mutant| format!("{}: there is no test {}", mutant.id, mutant.test.as_str()))
         .collect();
     assert_none(&defects);
+}
+
+#[test]
+fn every_clause_that_the_code_obeys_exists() {
+    let mut found = 0;
+    for (word, file) in clauses::STANDARDS {
+        let path = root().join(format!("docs/conformance/statements/{file}.tsv"));
+        let text = read(&path);
+        let statements = or_fail(conformance::statements(file, &text));
+        let ids = statements.iter().map(|[id, ..]| *id).collect();
+        for path in files_below(&root().join("codec/src"), ".rs") {
+            let source = read(&path);
+            found += source.matches(&format!("[{word}-")).count();
+            let name = path.display().to_string();
+            assert_none(&clauses::check(&name, &source, word, &ids));
+        }
+    }
+    assert!(found > 0, "the codec names the clauses that it obeys");
 }
