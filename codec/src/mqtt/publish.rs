@@ -114,7 +114,7 @@ impl<'a> Publish<'a> {
     ///
     /// # Panics
     /// On a frame of another kind.
-    #[inline]
+    #[inline(always)] // A frame that was just cut then stays in registers.
     pub fn decode(frame: Frame<'a>, version: Version, sender: Sender) -> Result<Self, Fault> {
         assert_eq!(frame.kind, Kind::Publish);
         frame.check_length(version)?;
