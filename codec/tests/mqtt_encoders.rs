@@ -104,3 +104,43 @@ fn only_mqtt_5_has_aliases_for_topics() {
     assert!(panics(&publish, Version::V311));
     assert!(!panics(&publish, Version::V5));
 }
+
+/// Section 2.2.3 of 3.1.1, 1.5.5 of 5: four bytes announce 268,435,455 at most.
+#[test]
+fn the_largest_packet_is_as_long_as_a_length_can_say() {
+    assert_eq!(PACKET_BYTES_MAX, 268_435_460);
+    // Never written to, so it takes no memory.
+    let payload = vec![0; 268_435_455];
+    let length = |payload| {
+        let publish = Packet::Publish(Publish {
+            delivery: Delivery::AtMostOnce,
+            retain: false,
+            topic: Some(TopicName::new("t").unwrap()),
+            properties: Properties::EMPTY,
+            payload,
+        });
+        publish.encoded_len(Version::V311)
+    };
+    let topic_bytes = 3;
+    assert_eq!(length(&payload[topic_bytes..]), Ok(PACKET_BYTES_MAX));
+    assert_eq!(length(&payload[topic_bytes - 1..]), Err(Oversize));
+    assert_eq!(
+        Oversize.to_string(),
+        "a packet of MQTT has at most 268435460 bytes"
+    );
+}
+
+#[test]
+fn a_fault_says_what_is_wrong() {
+    for (fault, sentence) in [
+        (
+            Fault::FlagsReserved(Kind::Pubrel),
+            "Pubrel has other fixed header flags",
+        ),
+        (Fault::ProtocolLevel(6), "protocol level 6 is not served"),
+        (Fault::PropertyRepeated(33), "property 33 stands here twice"),
+        (Fault::ReasonCode(0x8B), "code 0x8b may not stand here"),
+    ] {
+        assert_eq!(fault.to_string(), sentence);
+    }
+}
