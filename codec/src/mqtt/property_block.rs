@@ -80,5 +80,9 @@ mod tests {
         assert_eq!(block.properties().as_bytes(), expected);
         let read = Properties::new(block.properties().as_bytes(), PropertyOwner::Suback).unwrap();
         assert!(read.iter().eq(properties));
+        let shown = alloc::format!("{read:?}");
+        assert!(shown.ends_with("UserProperty(\"k\", \"v\")]"), "{shown}");
+        block.clear();
+        assert!(block.properties().is_empty());
     }
 }
