@@ -144,3 +144,48 @@ fn a_fault_says_what_is_wrong() {
         assert_eq!(fault.to_string(), sentence);
     }
 }
+
+#[test]
+fn a_layout_names_the_places_that_may_change() {
+    let mut properties = PropertyBlock::new();
+    properties.push(Property::PayloadFormatIndicator(true));
+    let frame = |version, qos, message_expiry| PublishFrame {
+        version,
+        qos,
+        retain: false,
+        topic: Some(TopicName::new("a/b").unwrap()),
+        message_expiry,
+        subscription_identifiers: &[],
+        properties: properties.properties(),
+        payload: b"payload",
+    };
+    let places = |version, qos, expiry| {
+        let layout = frame(version, qos, expiry).layout().unwrap();
+        (
+            layout.packet_id_at,
+            layout.message_expiry_at,
+            layout.payload_at,
+        )
+    };
+    use QoS::{AtLeastOnce, AtMostOnce};
+    assert_eq!(places(Version::V311, AtMostOnce, Some(60)), (None, None, 7));
+    assert_eq!(
+        places(Version::V311, AtLeastOnce, Some(60)),
+        (Some(7), None, 9)
+    );
+    assert_eq!(places(Version::V5, AtMostOnce, None), (None, None, 10));
+    assert_eq!(
+        places(Version::V5, AtLeastOnce, Some(60)),
+        (Some(7), Some(11), 17)
+    );
+
+    let frame = frame(Version::V5, AtLeastOnce, Some(60));
+    let layout = frame.layout().unwrap();
+    let mut out = vec![0; layout.len];
+    frame.encode(&layout, Some(PacketId::new(1).unwrap()), &mut out);
+    layout.set_packet_id(&mut out, PacketId::new(0x0203).unwrap());
+    layout.set_message_expiry(&mut out, 0x0405_0607);
+    layout.set_dup(&mut out);
+    let expected = b"\x3A\x16\0\x03a/b\x02\x03\x07\x02\x04\x05\x06\x07\x01\x01payload";
+    assert_eq!(out, expected);
+}
