@@ -1,6 +1,6 @@
 //! A reader that the producer waits for: it misses nothing.
 
-use crate::layout::Kind;
+use crate::layout::{Kind, NO_CONSUMER};
 use crate::protocol;
 use crate::ring::{Corrupt, Position, Ring};
 use crate::sleep::Waker;
@@ -10,7 +10,7 @@ use std::sync::atomic::Ordering::Relaxed;
 /// Reads every record, in order, in place.
 ///
 /// It reads memory that only the producer of its own process writes, and borrows
-/// records from it. Of a ring that another process writes, read with [`crate::Tap`],
+/// records from it. Dropping it gives its place back. Of a ring that another process writes, read with [`crate::Tap`],
 /// which believes nothing.
 #[derive(Debug)]
 pub struct Consumer {
@@ -18,7 +18,7 @@ pub struct Consumer {
     place: usize,
     /// Everything before was released.
     cursor: Position,
-    waker: Waker,
+    waker: Arc<Waker>,
 }
 
 /// One record, where it lies.
@@ -42,7 +42,7 @@ pub struct Batch<'c> {
 }
 
 impl Consumer {
-    pub(crate) fn new(ring: Arc<Ring>, place: usize, cursor: Position, waker: Waker) -> Self {
+    pub(crate) fn new(ring: Arc<Ring>, place: usize, cursor: Position, waker: Arc<Waker>) -> Self {
         Self {
             ring,
             place,
@@ -57,7 +57,8 @@ impl Consumer {
     /// [`Corrupt`] if the header names a position that cannot be.
     #[inline]
     pub fn poll(&mut self) -> Result<Batch<'_>, Corrupt> {
-        let end = self.ring.published_from(self.cursor)?;
+        let published = protocol::published(self.ring.published());
+        let end = self.ring.end_from(self.cursor, published)?;
         Ok(Batch {
             next: self.cursor,
             end,
@@ -102,6 +103,13 @@ impl Consumer {
     /// What rings when something was published to a parked consumer.
     pub fn waker(&self) -> &Waker {
         &self.waker
+    }
+}
+
+impl Drop for Consumer {
+    fn drop(&mut self) {
+        self.unpark();
+        protocol::release(self.ring.cursor(self.place), NO_CONSUMER);
     }
 }
 

@@ -1,8 +1,8 @@
 //! Giving a ring to another process over a Unix socket.
 //!
 //! The giver sends one message of 16 bytes (`RINGHAND`; the layout's version, `u32`;
-//! the consumer's place or [`NO_PLACE`], `u32`) with the memory's descriptor and, for
-//! a consumer, that of the eventfd which wakes it. Either side first looks at who is
+//! the consumer's place or [`NO_PLACE`], `u32`) with the memory's descriptor, read-only
+//! for a tap, and, for a consumer, that of the eventfd which wakes it. Either side first looks at who is
 //! at the other end: only root and the user that runs this process are spoken to.
 
 use crate::layout::VERSION;
@@ -12,7 +12,7 @@ use crate::sleep::Waker;
 use crate::tap::Tap;
 use nix::sys::socket::sockopt::PeerCredentials;
 use nix::sys::socket::{
-    ControlMessage, ControlMessageOwned, MsgFlags, getsockopt, recvmsg, sendmsg,
+    ControlMessage, ControlMessageOwned, MsgFlags, RecvMsg, getsockopt, recvmsg, sendmsg,
 };
 use nix::unistd::Uid;
 use std::fmt;
@@ -63,14 +63,17 @@ impl fmt::Display for HandoverError {
 impl std::error::Error for HandoverError {}
 
 impl Producer {
-    /// Gives the ring to a tap.
+    /// Gives the ring to a tap, through a descriptor that does not allow to write.
+    ///
+    /// A process of the same user could open the memory anew for writing: see
+    /// [`Self::seal_for_taps`] for a ring that nobody can.
     ///
     /// # Errors
     /// [`HandoverError`], and nothing was given.
     pub fn offer_tap(&self, stream: &UnixStream) -> Result<(), HandoverError> {
         check_peer(stream)?;
-        let descriptors = [self.as_fd().as_raw_fd()];
-        send(stream, NO_PLACE, &descriptors)
+        let memory = self.read_only().map_err(HandoverError::Memory)?;
+        send(stream, NO_PLACE, &[memory.as_raw_fd()])
     }
 
     /// Gives the ring to a reader in another process that is waited for, and returns
@@ -80,8 +83,8 @@ impl Producer {
     /// [`HandoverError`], and nothing was given.
     pub fn offer_consumer(&mut self, stream: &UnixStream) -> Result<usize, HandoverError> {
         check_peer(stream)?;
-        let (place, waker) = self.add_consumer().ok_or(HandoverError::NoPlace)?;
-        let descriptors = [self.as_fd().as_raw_fd(), waker.as_fd().as_raw_fd()];
+        let (place, bell) = self.add_outside().ok_or(HandoverError::NoPlace)?;
+        let descriptors = [self.as_fd().as_raw_fd(), bell];
         send(stream, place as u32, &descriptors).inspect_err(|_| self.remove_consumer(place))?;
         Ok(place)
     }
@@ -109,11 +112,14 @@ impl Tap {
 /// Speaks only to root and to the own user.
 fn check_peer(stream: &UnixStream) -> Result<(), HandoverError> {
     let peer = getsockopt(stream, PeerCredentials).map_err(HandoverError::Socket)?;
-    let uid = Uid::from_raw(peer.uid());
-    if uid.is_root() || uid == Uid::effective() {
+    if is_trusted(Uid::from_raw(peer.uid()), Uid::effective()) {
         return Ok(());
     }
     Err(HandoverError::Stranger { uid: peer.uid() })
+}
+
+fn is_trusted(peer: Uid, own: Uid) -> bool {
+    peer.is_root() || peer == own
 }
 
 fn send(stream: &UnixStream, place: u32, descriptors: &[i32]) -> Result<(), HandoverError> {
@@ -124,43 +130,80 @@ fn send(stream: &UnixStream, place: u32, descriptors: &[i32]) -> Result<(), Hand
     let parts = [IoSlice::new(&message)];
     let rights = [ControlMessage::ScmRights(descriptors)];
     // Sixteen bytes go whole or not at all.
-    sendmsg::<()>(
-        stream.as_raw_fd(),
-        &parts,
-        &rights,
-        MsgFlags::MSG_NOSIGNAL,
-        None,
-    )
-    .map_err(HandoverError::Socket)?;
+    let flags = MsgFlags::MSG_NOSIGNAL;
+    let socket = stream.as_raw_fd();
+    retry(|| sendmsg::<()>(socket, &parts, &rights, flags, None))?;
     Ok(())
 }
 
 /// The place, the memory, and the bell if one came.
 fn receive(stream: &UnixStream) -> Result<(u32, OwnedFd, Option<OwnedFd>), HandoverError> {
     let mut message = [0; 16];
-    let mut parts = [IoSliceMut::new(&mut message)];
     let mut space = nix::cmsg_space!([i32; 2]);
-    let flags = MsgFlags::MSG_CMSG_CLOEXEC;
-    let received = recvmsg::<()>(stream.as_raw_fd(), &mut parts, Some(&mut space), flags)
-        .map_err(HandoverError::Socket)?;
-    let bytes = received.bytes;
+    let (bytes, descriptors) = loop {
+        let mut parts = [IoSliceMut::new(&mut message)];
+        let flags = MsgFlags::MSG_CMSG_CLOEXEC;
+        match recvmsg::<()>(stream.as_raw_fd(), &mut parts, Some(&mut space), flags) {
+            Ok(received) => break (received.bytes, take_descriptors(received)),
+            Err(nix::Error::EINTR) => {}
+            Err(errno) => return Err(HandoverError::Socket(errno)),
+        }
+    };
+    let known = message[..8] == MAGIC && message[8..12] == VERSION.to_le_bytes();
+    if bytes != message.len() || !known {
+        return Err(HandoverError::Message);
+    }
+    let place = u32::from_le_bytes([message[12], message[13], message[14], message[15]]);
+    let mut descriptors = descriptors?.into_iter();
+    match (descriptors.next(), descriptors.next(), descriptors.next()) {
+        (Some(memory), bell, None) => Ok((place, memory, bell)),
+        _ => Err(HandoverError::Message),
+    }
+}
+
+/// All descriptors that came, owned, so that whatever is wrong with the message
+/// closes them.
+fn take_descriptors(mut received: RecvMsg<'_, '_, ()>) -> Result<Vec<OwnedFd>, HandoverError> {
+    // nix shows no control message once one was cut, but those descriptors that had
+    // room are open in this process already.
+    let is_cut = received.flags.contains(MsgFlags::MSG_CTRUNC);
+    received.flags.remove(MsgFlags::MSG_CTRUNC);
     let mut descriptors = Vec::new();
     for control in received.cmsgs().map_err(HandoverError::Socket)? {
         if let ControlMessageOwned::ScmRights(raw) = control {
             // SAFETY: `from_raw_fd` asks for an open descriptor that nobody else
             // owns: the kernel just made these for this process, and each is taken
             // once.
-            descriptors.extend(
-                raw.into_iter()
-                    .map(|raw| unsafe { OwnedFd::from_raw_fd(raw) }),
-            );
+            let owned = raw
+                .into_iter()
+                .map(|raw| unsafe { OwnedFd::from_raw_fd(raw) });
+            descriptors.extend(owned);
         }
     }
-    let place = u32::from_le_bytes([message[12], message[13], message[14], message[15]]);
-    let known = message[..8] == MAGIC && message[8..12] == VERSION.to_le_bytes();
-    let mut descriptors = descriptors.into_iter();
-    match (bytes == message.len() && known, descriptors.next()) {
-        (true, Some(memory)) => Ok((place, memory, descriptors.next())),
-        _ => Err(HandoverError::Message),
+    if is_cut {
+        return Err(HandoverError::Message);
+    }
+    Ok(descriptors)
+}
+
+/// Makes a call again while signals interrupt it.
+fn retry<T>(mut call: impl FnMut() -> nix::Result<T>) -> Result<T, HandoverError> {
+    loop {
+        match call() {
+            Err(nix::Error::EINTR) => {}
+            result => return result.map_err(HandoverError::Socket),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_root_and_the_own_user_are_trusted() {
+        let [root, own, other] = [0, 1000, 1001].map(Uid::from_raw);
+        assert!(is_trusted(root, own) && is_trusted(own, own) && is_trusted(root, root));
+        assert!(!is_trusted(other, own) && !is_trusted(own, root));
     }
 }

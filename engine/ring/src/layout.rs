@@ -20,12 +20,14 @@
 //! ```
 //!
 //! All numbers are little-endian. Positions count bytes of data from the first
-//! record ever written and never wrap: at 10 GB/s that takes 58 years. A position
+//! record ever written and never wrap: at 10 GB/s that takes 58 years, and a ring that
+//! claims to be half so old is not believed. A position
 //! lies in the data at `position % capacity`; the capacity is a power of two.
 //!
 //! A record is a head of 8 bytes (bytes of the body, `u32`; kind, `u16`; zero,
-//! `u16`), the body, and up to 7 bytes that say nothing. It never crosses the end
-//! of the data: where one does not fit, padding fills the rest.
+//! `u16`), the body, and up to 7 bytes that say nothing. It takes at most a quarter of
+//! the capacity and never crosses the end of the data: where one does not fit, padding
+//! fills the rest, a record of kind 0 that ends where the data end.
 
 #[cfg(target_endian = "big")]
 compile_error!("the layout is little-endian and is used in place");
@@ -52,6 +54,9 @@ pub const ALIGNMENT: usize = 8;
 pub const CAPACITY_MIN: usize = 4096;
 /// See [`CAPACITY_MIN`].
 pub const CAPACITY_MAX: usize = 1 << 33;
+
+/// No position is past it: adding a ring's capacity to one never overflows.
+pub const POSITION_MAX: u64 = 1 << 63;
 
 /// The cursor in a place that no consumer has.
 pub const NO_CONSUMER: u64 = u64::MAX;
@@ -91,9 +96,20 @@ impl Kind {
 /// Version and header size in one word, as they lie at [`VERSION_AT`].
 pub(crate) const VERSION_WORD: u64 = VERSION as u64 | (HEADER_BYTES as u64) << 32;
 
+/// Whether a record can begin there.
+pub(crate) const fn is_aligned(position: u64) -> bool {
+    position.is_multiple_of(ALIGNMENT as u64)
+}
+
 /// Bytes that a record with such a body takes.
 pub(crate) const fn record_bytes(body: usize) -> usize {
     (RECORD_HEAD_BYTES + body).next_multiple_of(ALIGNMENT)
+}
+
+/// The most that a record takes, with its head: a quarter, so that a full ring has
+/// room again before all of it was read.
+pub(crate) const fn record_bytes_max(capacity: u64) -> u64 {
+    capacity / 4
 }
 
 /// A record's head as one word.

@@ -5,15 +5,17 @@
 //! gets it, and whoever maps one looks at the seals first. What other processes
 //! may write at the same time is read as atomic words, never through a reference.
 
-use crate::layout::ALIGNMENT;
-use nix::fcntl::{FallocateFlags, FcntlArg, SealFlag, fallocate, fcntl};
+use crate::layout::{ALIGNMENT, CAPACITY_MAX, CAPACITY_MIN, HEADER_BYTES};
+use nix::fcntl::{
+    FallocateFlags, FcntlArg, Flock, FlockArg, OFlag, SealFlag, fallocate, fcntl, open,
+};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
-use nix::sys::stat::fstat;
+use nix::sys::stat::{Mode, fstat};
 use nix::unistd::ftruncate;
 use std::fmt;
 use std::num::NonZeroUsize;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::ptr::NonNull;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
@@ -37,6 +39,10 @@ pub enum MemoryError {
     },
     /// Whoever made it can still cut it under its readers.
     NotSealed,
+    /// Parts of it are not allocated: to read them would take memory from the reader.
+    Sparse,
+    /// Another producer still has it.
+    InUse,
     /// It is no ring, or not of this version.
     NotARing,
     /// Its header contradicts itself or the size of the file.
@@ -68,19 +74,26 @@ impl fmt::Display for MemoryError {
                 "the memory is not sealed against shrinking and growing: its maker could cut it \
                  under its readers",
             ),
+            Self::Sparse => formatter.write_str(
+                "the memory is not allocated in full: to read it would take memory of the reader",
+            ),
+            Self::InUse => formatter
+                .write_str("the ring still has a producer, or consumers in its producer's process"),
             Self::NotARing => formatter.write_str("the memory holds no ring of this version"),
             Self::Corrupt => formatter.write_str("the header of the ring contradicts itself"),
             Self::Capacity(bytes) => write!(
                 formatter,
                 "a capacity of {bytes} bytes: it must be a power of two from {} to {}",
-                crate::layout::CAPACITY_MIN,
-                crate::layout::CAPACITY_MAX
+                CAPACITY_MIN, CAPACITY_MAX
             ),
         }
     }
 }
 
 impl std::error::Error for MemoryError {}
+
+/// What `st_blocks` counts.
+const BLOCK_BYTES: i128 = 512;
 
 /// Names the step that failed.
 fn failed(step: &'static str) -> impl FnOnce(nix::Error) -> MemoryError {
@@ -122,13 +135,17 @@ impl Memory {
         let file = memfd_create(name, flags).map_err(failed("memfd_create"))?;
         let size = i64::try_from(bytes).map_err(|_| MemoryError::Capacity(bytes))?;
         ftruncate(&file, size).map_err(failed("ftruncate"))?;
-        fallocate(&file, FallocateFlags::empty(), 0, size).map_err(|errno| match errno {
-            nix::Error::ENOMEM | nix::Error::ENOSPC => MemoryError::TooLarge { bytes, group_left },
-            errno => MemoryError::System {
-                step: "fallocate",
-                errno,
-            },
-        })?;
+        loop {
+            match fallocate(&file, FallocateFlags::empty(), 0, size) {
+                Ok(()) => break,
+                // A signal came; what was allocated until then stays so.
+                Err(nix::Error::EINTR) => {}
+                Err(nix::Error::ENOMEM | nix::Error::ENOSPC) => {
+                    return Err(MemoryError::TooLarge { bytes, group_left });
+                }
+                Err(errno) => return Err(failed("fallocate")(errno)),
+            }
+        }
         let memory = Self::map(file, bytes, Access::ReadWrite)?;
         memory.seal(SealFlag::F_SEAL_SHRINK | SealFlag::F_SEAL_GROW)?;
         Ok(memory)
@@ -136,13 +153,26 @@ impl Memory {
 
     /// Maps what another process made, once its size is known to be final.
     pub(crate) fn open(file: OwnedFd, access: Access) -> Result<Self, MemoryError> {
-        let seals = fcntl(&file, FcntlArg::F_GET_SEALS).map_err(failed("F_GET_SEALS"))?;
+        let seals = match fcntl(&file, FcntlArg::F_GET_SEALS) {
+            Ok(seals) => seals,
+            // A file of a kind that knows no seals.
+            Err(nix::Error::EINVAL) => return Err(MemoryError::NotSealed),
+            Err(errno) => return Err(failed("F_GET_SEALS")(errno)),
+        };
         let sealed = SealFlag::F_SEAL_SHRINK | SealFlag::F_SEAL_GROW;
         if !SealFlag::from_bits_truncate(seals).contains(sealed) {
             return Err(MemoryError::NotSealed);
         }
-        let size = fstat(&file).map_err(failed("fstat"))?.st_size;
-        let bytes = usize::try_from(size).map_err(|_| MemoryError::NotARing)?;
+        let status = fstat(&file).map_err(failed("fstat"))?;
+        let bytes = usize::try_from(status.st_size).map_err(|_| MemoryError::NotARing)?;
+        if !(HEADER_BYTES..=HEADER_BYTES + CAPACITY_MAX).contains(&bytes) {
+            return Err(MemoryError::NotARing);
+        }
+        // Mapping touches every page: of a file with holes that would allocate them,
+        // for the account of this process.
+        if i128::from(status.st_blocks) * BLOCK_BYTES < i128::from(status.st_size) {
+            return Err(MemoryError::Sparse);
+        }
         Self::map(file, bytes, access)
     }
 
@@ -169,6 +199,26 @@ impl Memory {
     pub(crate) fn seal(&self, seals: SealFlag) -> Result<(), MemoryError> {
         fcntl(&self.file, FcntlArg::F_ADD_SEALS(seals)).map_err(failed("F_ADD_SEALS"))?;
         Ok(())
+    }
+
+    /// A descriptor through which nobody can write or map for writing, for those who
+    /// are to read.
+    pub(crate) fn reopen_read_only(&self) -> Result<OwnedFd, MemoryError> {
+        let path = format!("/proc/self/fd/{}", self.file.as_raw_fd());
+        let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC;
+        open(path.as_str(), flags, Mode::empty()).map_err(failed("open in /proc/self/fd"))
+    }
+
+    /// The right to write records, which one process at a time has until it ends.
+    ///
+    /// It belongs to a descriptor of its own: one that was passed on would keep it
+    /// alive in another process.
+    pub(crate) fn lock(&self) -> Result<Flock<OwnedFd>, MemoryError> {
+        let file = self.reopen_read_only()?;
+        Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(_, errno)| match errno {
+            nix::Error::EWOULDBLOCK => MemoryError::InUse,
+            errno => failed("flock")(errno),
+        })
     }
 
     /// The whole mapping, in bytes.

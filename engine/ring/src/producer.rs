@@ -1,14 +1,14 @@
 //! The one writer of a ring.
 
 use crate::Consumer;
-use crate::layout::{self, CONSUMERS_MAX, Kind, NO_CONSUMER, RECORD_HEAD_BYTES};
+use crate::layout::{self, CONSUMERS_MAX, Kind, NO_CONSUMER, POSITION_MAX, RECORD_HEAD_BYTES};
 use crate::memory::{Access, MemoryError};
 use crate::protocol;
 use crate::ring::{Position, Ring};
 use crate::sleep::Waker;
 use nix::fcntl::SealFlag;
 use std::fmt;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
@@ -32,10 +32,50 @@ pub struct Producer {
     ring: Arc<Ring>,
     /// Past the last record written; what is before `published` may be read.
     claimed: Position,
+    /// The furthest that was ever claimed: what was abandoned may be half written,
+    /// and taps have to know.
+    claimed_max: Position,
     published: Position,
     /// The least of the consumers' cursors when they were last looked at.
     gate: Position,
-    wakers: Vec<Option<Waker>>,
+    /// Whom it waits for. A cursor in any other place says nothing: whoever wrote it
+    /// there was not given the place, or had it from an earlier producer.
+    readers: Vec<Option<Reader>>,
+    /// The places that have a reader, one bit for each.
+    taken: u64,
+    /// The places that a reader of another process has or had. It may write there
+    /// though it was removed, so no consumer that reads in place ever gets one.
+    lent: u64,
+}
+
+/// A consumer, as its producer knows it.
+#[derive(Debug)]
+enum Reader {
+    /// In this process; it frees its place by being dropped.
+    Inside(Arc<Waker>),
+    /// In another one.
+    Outside(Waker),
+}
+
+impl Reader {
+    fn wake(&self) {
+        match self {
+            Self::Inside(waker) => waker.wake(),
+            Self::Outside(waker) => waker.wake(),
+        }
+    }
+}
+
+/// A bit for each place.
+const PLACES: u64 = (1 << CONSUMERS_MAX) - 1;
+
+/// The places whose bits are set.
+fn places(mut bits: u64) -> impl Iterator<Item = usize> {
+    std::iter::from_fn(move || {
+        let place = bits.trailing_zeros() as usize;
+        bits &= bits.checked_sub(1)?;
+        Some(place)
+    })
 }
 
 /// Why a record could not be written.
@@ -69,37 +109,58 @@ impl Producer {
     }
 
     /// Takes over a ring whose producer is gone. What it had published stays; what
-    /// it had only begun is written over. Readers see a new epoch.
+    /// it had only begun is written over. Readers see a new epoch, and none of them
+    /// is waited for until it is given the ring again: its bell is gone.
     ///
     /// # Errors
-    /// If the memory holds no ring that can be trusted.
+    /// [`MemoryError::InUse`] while the other producer lives; otherwise if the memory
+    /// holds no ring that can be trusted, or was sealed for taps.
     pub fn take_over(file: OwnedFd) -> Result<Self, MemoryError> {
-        let ring = Arc::new(Ring::open(file, Access::ReadWrite)?);
+        let mut ring = Ring::open(file, Access::ReadWrite)?;
+        ring.lock()?;
         let published = protocol::published(ring.published());
-        if !published.is_multiple_of(layout::ALIGNMENT as u64) {
+        let claimed = ring.claimed().load(Relaxed);
+        let ahead = claimed.checked_sub(published);
+        if !layout::is_aligned(published)
+            || published > POSITION_MAX
+            || ahead.is_none_or(|ahead| ahead > ring.capacity())
+        {
             return Err(MemoryError::Corrupt);
         }
+        // Before anything of the new epoch is published: SYNC: publish.
         ring.epoch().fetch_add(1, Relaxed);
-        Ok(Self::new(ring))
+        let mut lent = 0;
+        for place in 0..CONSUMERS_MAX {
+            if ring.cursor(place).swap(NO_CONSUMER, Relaxed) != NO_CONSUMER {
+                lent |= 1 << place;
+            }
+        }
+        protocol::stay_awake(ring.sleepers(), u64::MAX);
+        Ok(Self {
+            claimed_max: Position(claimed),
+            lent,
+            ..Self::new(Arc::new(ring))
+        })
     }
 
     fn new(ring: Arc<Ring>) -> Self {
         let published = Position(protocol::published(ring.published()));
-        // The gate opens when the cursors are first looked at.
-        let gate = Position(published.0.saturating_sub(ring.capacity()));
-        let wakers = (0..CONSUMERS_MAX).map(|_| None).collect();
         Self {
             ring,
             claimed: published,
+            claimed_max: published,
             published,
-            gate,
-            wakers,
+            gate: published,
+            readers: (0..CONSUMERS_MAX).map(|_| None).collect(),
+            taken: 0,
+            lent: 0,
         }
     }
 
     /// Forbids everybody, for ever, to map the ring for writing anew: its memory
     /// can then be given to taps, which cannot harm it. Consumers of other
-    /// processes, which must write their cursor, have to be there before.
+    /// processes, which must write their cursor, have to be there before, and nobody
+    /// can take the ring over later.
     ///
     /// # Errors
     /// If the kernel does not know such seals (before Linux 5.1).
@@ -107,39 +168,75 @@ impl Producer {
         self.ring.memory().seal(SealFlag::F_SEAL_FUTURE_WRITE)
     }
 
+    /// A descriptor that does not allow to write.
+    pub(crate) fn read_only(&self) -> Result<OwnedFd, MemoryError> {
+        self.ring.memory().reopen_read_only()
+    }
+
     /// A consumer that begins with what is published next, and that the producer
-    /// waits for from now on. `None` if all places are taken.
+    /// waits for until it is dropped. `None` if all places are taken, or the process
+    /// has no descriptor left.
     pub fn consumer(&mut self) -> Option<Consumer> {
-        let (place, waker) = self.add_consumer()?;
-        Some(Consumer::new(
-            Arc::clone(&self.ring),
-            place,
-            self.published,
-            waker,
-        ))
+        let place = places(self.free_places() & !self.lent).next()?;
+        let waker = Arc::new(Waker::new().ok()?);
+        self.take_place(place, Reader::Inside(Arc::clone(&waker)));
+        let ring = Arc::clone(&self.ring);
+        Some(Consumer::new(ring, place, self.published, waker))
     }
 
-    /// A place for a consumer in another process, and what wakes it.
-    pub(crate) fn add_consumer(&mut self) -> Option<(usize, Waker)> {
-        let free = |&place: &usize| self.ring.cursor(place).load(Relaxed) == NO_CONSUMER;
-        let place = (0..CONSUMERS_MAX).find(free)?;
+    /// A place for a consumer in another process, and the descriptor of its bell,
+    /// open until the place is given back.
+    pub(crate) fn add_outside(&mut self) -> Option<(usize, RawFd)> {
+        // The last one, to leave the first to those that read in place.
+        let place = places(self.free_places()).last()?;
         let waker = Waker::new().ok()?;
-        self.ring.cursor(place).store(self.published.0, Relaxed);
-        self.wakers[place] = Some(waker.try_clone().ok()?);
-        Some((place, waker))
+        let bell = waker.as_fd().as_raw_fd();
+        self.lent |= 1 << place;
+        self.take_place(place, Reader::Outside(waker));
+        Some((place, bell))
     }
 
-    /// No longer waits for a consumer that is gone.
+    fn take_place(&mut self, place: usize, reader: Reader) {
+        self.ring.cursor(place).store(self.published.0, Relaxed);
+        self.readers[place] = Some(reader);
+        self.taken |= 1 << place;
+    }
+
+    /// The places that nobody has, those of dropped consumers among them.
+    fn free_places(&mut self) -> u64 {
+        for place in places(self.taken) {
+            let is_inside = matches!(self.readers[place], Some(Reader::Inside(_)));
+            if is_inside && protocol::gate(self.ring.cursor(place)) == NO_CONSUMER {
+                self.readers[place] = None;
+                self.taken &= !(1 << place);
+            }
+        }
+        PLACES & !self.taken
+    }
+
+    /// No longer waits for a consumer of another process, which is gone: the place is
+    /// the one that [`Self::offer_consumer`] returned.
+    ///
+    /// # Panics
+    /// For the place of a [`Consumer`] of this process, which reads in place: it
+    /// leaves by being dropped.
     pub fn remove_consumer(&mut self, place: usize) {
-        self.ring.cursor(place).store(NO_CONSUMER, Relaxed);
-        self.wakers[place] = None;
-        protocol::stay_awake(self.ring.sleepers(), 1 << place);
+        assert!(
+            !matches!(self.readers.get(place), Some(Some(Reader::Inside(_)))),
+            "a consumer of this process leaves by being dropped"
+        );
+        if places(self.taken).any(|taken| taken == place) {
+            self.readers[place] = None;
+            self.taken &= !(1 << place);
+            self.ring.cursor(place).store(NO_CONSUMER, Relaxed);
+            protocol::stay_awake(self.ring.sleepers(), 1 << place);
+        }
     }
 
     /// The largest body of a record, in bytes: with its head a quarter of the
     /// ring, so that a full ring has room again before all of it was read.
     pub fn record_bytes_max(&self) -> usize {
-        self.ring.capacity() as usize / 4 - RECORD_HEAD_BYTES
+        layout::record_bytes_max(self.ring.capacity()) as usize - RECORD_HEAD_BYTES
     }
 
     /// Room for the body of the next record, to be filled before
@@ -166,7 +263,12 @@ impl Producer {
                 return Err(ClaimError::Full);
             }
         }
-        protocol::claim(self.ring.claimed(), end.0);
+        // Never backwards: what was claimed and abandoned may be written half, and a
+        // tap that copied it must see that.
+        if end > self.claimed_max {
+            self.claimed_max = end;
+            protocol::claim(self.ring.claimed(), end.0);
+        }
         if padding > 0 {
             self.write_head(padding as usize - RECORD_HEAD_BYTES, Kind::PADDING);
             self.claimed.0 += padding;
@@ -190,12 +292,9 @@ impl Producer {
         }
         self.published = self.claimed;
         protocol::publish(self.ring.published(), self.published.0);
-        let mut to_wake = protocol::to_wake(self.ring.sleepers());
-        while to_wake != 0 {
-            let place = to_wake.trailing_zeros() as usize;
-            to_wake &= to_wake - 1;
-            if let Some(Some(waker)) = self.wakers.get(place) {
-                waker.wake();
+        for place in places(protocol::to_wake(self.ring.sleepers())) {
+            if let Some(Some(reader)) = self.readers.get(place) {
+                reader.wake();
             }
         }
     }
@@ -222,8 +321,50 @@ impl Producer {
 
     /// Whether a place has a consumer, and how many bytes it is behind.
     pub fn lag(&self, place: usize) -> Option<u64> {
+        let place = places(self.taken).find(|taken| *taken == place)?;
         let cursor = protocol::gate(self.ring.cursor(place));
         (cursor != NO_CONSUMER).then(|| self.published.0.saturating_sub(cursor))
+    }
+
+    /// Panics if anything does not hold that must hold between any two calls; walks
+    /// over all records that consumers still need.
+    pub fn invariants(&self) {
+        let capacity = self.ring.capacity();
+        let least = self.least_cursor();
+        for position in [
+            least,
+            self.gate,
+            self.published,
+            self.claimed,
+            self.claimed_max,
+        ] {
+            assert!(layout::is_aligned(position.0));
+        }
+        assert!(self.gate <= least && least <= self.published);
+        assert!(self.published <= self.claimed && self.claimed <= self.claimed_max);
+        assert!(
+            self.claimed.0 - least.0 <= capacity,
+            "a record that is needed is lost"
+        );
+        assert_eq!(protocol::published(self.ring.published()), self.published.0);
+        assert_eq!(self.ring.claimed().load(Relaxed), self.claimed_max.0);
+        for place in 0..CONSUMERS_MAX {
+            assert_eq!(self.taken >> place & 1 == 1, self.readers[place].is_some());
+        }
+        let mut position = least;
+        while position < self.claimed {
+            let end = if position < self.published {
+                self.published
+            } else {
+                self.claimed
+            };
+            let place = self
+                .ring
+                .place(position, end)
+                .expect("a record stands there");
+            position = place.next;
+        }
+        assert_eq!(position, self.claimed);
     }
 
     #[inline]
@@ -234,10 +375,12 @@ impl Producer {
     }
 
     /// The least cursor; a cursor that is not between what the ring still holds
-    /// and what is published is a lie, and holds nothing up.
+    /// and what is published is a lie, and holds nothing up. That of an honest consumer
+    /// always is: it began at `published`, read no further, and nothing was claimed
+    /// a whole ring ahead of it. That of a dropped one never is.
     fn least_cursor(&self) -> Position {
         let oldest = self.published.0.saturating_sub(self.ring.capacity());
-        let cursors = (0..CONSUMERS_MAX).map(|place| protocol::gate(self.ring.cursor(place)));
+        let cursors = places(self.taken).map(|place| protocol::gate(self.ring.cursor(place)));
         let honest = cursors.filter(|cursor| (oldest..=self.published.0).contains(cursor));
         Position(honest.min().unwrap_or(self.published.0))
     }

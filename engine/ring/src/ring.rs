@@ -7,7 +7,7 @@ use crate::layout::{
     SLEEPERS_AT, VERSION_AT, VERSION_WORD, cursor_at,
 };
 use crate::memory::{Access, Memory, MemoryError};
-use crate::protocol;
+use nix::fcntl::Flock;
 use std::fmt;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::AtomicU64;
@@ -51,6 +51,8 @@ pub(crate) struct Place {
 pub(crate) struct Ring {
     memory: Memory,
     capacity: u64,
+    /// Held while a producer, or a consumer that reads in place, is alive.
+    lock: Option<Flock<OwnedFd>>,
 }
 
 impl Ring {
@@ -60,6 +62,7 @@ impl Ring {
             return Err(MemoryError::Capacity(capacity));
         }
         let memory = Memory::create(name, HEADER_BYTES + capacity)?;
+        let lock = Some(memory.lock()?);
         memory.word(VERSION_AT).store(VERSION_WORD, Relaxed);
         memory.word(CAPACITY_AT).store(capacity as u64, Relaxed);
         memory.word(EPOCH_AT).store(1, Relaxed);
@@ -71,6 +74,7 @@ impl Ring {
         Ok(Self {
             memory,
             capacity: capacity as u64,
+            lock,
         })
     }
 
@@ -87,7 +91,17 @@ impl Ring {
         if !capacity.is_power_of_two() || capacity != (memory.bytes() - HEADER_BYTES) as u64 {
             return Err(MemoryError::Corrupt);
         }
-        Ok(Self { memory, capacity })
+        Ok(Self {
+            memory,
+            capacity,
+            lock: None,
+        })
+    }
+
+    /// Makes this process the one that writes.
+    pub(crate) fn lock(&mut self) -> Result<(), MemoryError> {
+        self.lock = Some(self.memory.lock()?);
+        Ok(())
     }
 
     pub(crate) fn memory(&self) -> &Memory {
@@ -134,32 +148,38 @@ impl Ring {
         self.capacity - (position.0 & (self.capacity - 1))
     }
 
-    /// The end of what may be read, as seen from `position`.
+    /// `published`, as the end of what may be read from `position` on.
     ///
     /// # Errors
-    /// If the memory names a position that cannot be: before this one, further
-    /// ahead than the ring holds, or inside a record.
+    /// If it cannot be that: before this one, further ahead than the ring holds, or
+    /// inside a record.
     #[inline]
-    pub(crate) fn published_from(&self, position: Position) -> Result<Position, Corrupt> {
-        let end = protocol::published(self.published());
-        let ahead = end.wrapping_sub(position.0);
-        if ahead > self.capacity || !end.is_multiple_of(layout::ALIGNMENT as u64) {
-            return Err(Corrupt { at: position });
+    pub(crate) fn end_from(&self, position: Position, published: u64) -> Result<Position, Corrupt> {
+        match published.checked_sub(position.0) {
+            Some(ahead) if ahead <= self.capacity && layout::is_aligned(published) => {
+                Ok(Position(published))
+            }
+            _ => Err(Corrupt { at: position }),
         }
-        Ok(Position(end))
     }
 
     /// The record at a position, which must lie before `end`.
     ///
     /// # Errors
     /// If what stands there cannot be a record: it would end past `end` or past
-    /// the end of the data.
+    /// the end of the data, is too large, or is padding that fills nothing up. So
+    /// behind padding there is never more padding.
     #[inline]
     pub(crate) fn place(&self, position: Position, end: Position) -> Result<Place, Corrupt> {
         let at = self.offset(position);
         let (body_bytes, kind) = layout::parse_head(self.memory.word(at).load(Relaxed));
         let bytes = layout::record_bytes(body_bytes) as u64;
-        if bytes > self.until_wrap(position) || bytes > end.0 - position.0 {
+        let until_wrap = self.until_wrap(position);
+        if bytes > until_wrap
+            || bytes > end.0 - position.0
+            || bytes > layout::record_bytes_max(self.capacity)
+            || (kind == Kind::PADDING && bytes != until_wrap)
+        {
             return Err(Corrupt { at: position });
         }
         Ok(Place {

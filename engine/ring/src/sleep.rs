@@ -2,7 +2,6 @@
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::eventfd::{EfdFlags, EventFd};
-use nix::unistd::dup;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 /// One end of a bell; both ends are alike.
@@ -30,22 +29,21 @@ impl Waker {
         Self { eventfd }
     }
 
-    pub(crate) fn try_clone(&self) -> nix::Result<Self> {
-        Ok(Self::from_descriptor(dup(&self.eventfd)?))
-    }
-
     /// Rings. A full counter has rung already, and a peer that closed its end is
     /// not there to hear it.
     pub(crate) fn wake(&self) {
         let _ = self.eventfd.write(1);
     }
 
-    /// Waits until it rings or so many milliseconds have passed, and forgets that
-    /// it rang. Returns whether it did.
+    /// Waits until it rings, so many milliseconds have passed or a signal came, and
+    /// forgets that it rang. Returns whether it did; it may have rung for something
+    /// that was read already.
     pub fn wait(&self, millis: u16) -> bool {
         let mut poll_for = [PollFd::new(self.eventfd.as_fd(), PollFlags::POLLIN)];
         let _ = poll(&mut poll_for, PollTimeout::from(millis));
-        self.eventfd.read().is_ok()
+        // A bell from another process may be one whose reading waits.
+        let rang = poll_for[0].revents() == Some(PollFlags::POLLIN);
+        rang && self.eventfd.read().is_ok()
     }
 }
 

@@ -4,7 +4,7 @@
 //! side does to the memory, a record is right, or the reader is told that it was
 //! lapped or that the ring is no ring any more.
 
-use crate::layout::{CONSUMERS_MAX, Kind};
+use crate::layout::{self, CONSUMERS_MAX, Kind};
 use crate::memory::{Access, MemoryError};
 use crate::protocol;
 use crate::ring::{Corrupt, Place, Position, Ring};
@@ -35,7 +35,8 @@ pub enum TapError {
         /// Where it goes on.
         to: Position,
     },
-    /// The ring has another producer than before; nothing is lost by that.
+    /// The ring has another producer than before. No record is lost by that, but a
+    /// place is: nobody waits for this reader, until it is given the ring again.
     NewEpoch(u64),
     /// The memory does not hold what a ring would.
     Corrupt(Corrupt),
@@ -67,7 +68,7 @@ impl Tap {
     /// # Errors
     /// If the memory can be cut by whoever made it, or holds no ring.
     pub fn open(file: OwnedFd) -> Result<Self, MemoryError> {
-        Ok(Self::new(Ring::open(file, Access::ReadOnly)?, None))
+        Self::new(Ring::open(file, Access::ReadOnly)?, None)
     }
 
     /// Maps a ring whose producer gave this process a place among its consumers: it
@@ -78,20 +79,27 @@ impl Tap {
         }
         let ring = Ring::open(file, Access::ReadWrite)?;
         let cursor = protocol::gate(ring.cursor(place));
-        let mut tap = Self::new(ring, Some((place, waker)));
+        let mut tap = Self::new(ring, Some((place, waker)))?;
+        let behind = tap.cursor.0.checked_sub(cursor);
+        if !layout::is_aligned(cursor) || behind.is_none_or(|behind| behind > tap.ring.capacity()) {
+            return Err(MemoryError::Corrupt);
+        }
         tap.cursor = Position(cursor);
         Ok(tap)
     }
 
-    fn new(ring: Ring, place: Option<(usize, Waker)>) -> Self {
-        let cursor = Position(protocol::published(ring.published()));
+    fn new(ring: Ring, place: Option<(usize, Waker)>) -> Result<Self, MemoryError> {
         let epoch = ring.epoch().load(Relaxed);
-        Self {
+        let cursor = Position(protocol::published(ring.published()));
+        if !layout::is_aligned(cursor.0) {
+            return Err(MemoryError::Corrupt);
+        }
+        Ok(Self {
             ring,
             cursor,
             epoch,
             place,
-        }
+        })
     }
 
     /// Copies the body of the next record into `body`, which it empties first.
@@ -100,14 +108,13 @@ impl Tap {
     /// # Errors
     /// [`TapError`]; after all but [`TapError::Corrupt`], it can be called again.
     pub fn read(&mut self, body: &mut Vec<u8>) -> Result<Option<(Position, Kind)>, TapError> {
-        let epoch = self.ring.epoch().load(Relaxed);
-        if epoch != self.epoch {
-            self.epoch = epoch;
-            return Err(TapError::NewEpoch(epoch));
-        }
         loop {
             let position = self.cursor;
-            let Some(place) = self.next_place()? else {
+            let published = protocol::published(self.ring.published());
+            // After `published`: a new producer bumps the epoch before it publishes,
+            // so none of its records is read before its epoch was told.
+            self.check_epoch()?;
+            let Some(place) = self.next_place(published)? else {
                 return Ok(None);
             };
             body.clear();
@@ -126,7 +133,10 @@ impl Tap {
 
     /// Lets the producer write over what was read so far, if it waits for this tap.
     pub fn release(&self) {
-        if let Some((place, _)) = self.place {
+        // In a new epoch the place is not this reader's any more.
+        if let Some((place, _)) = self.place
+            && self.is_epoch_current()
+        {
             protocol::release(self.ring.cursor(place), self.cursor.0);
         }
     }
@@ -141,7 +151,9 @@ impl Tap {
     /// to wait.
     pub fn park(&self) -> Option<&Waker> {
         let (place, waker) = self.place.as_ref()?;
-        let nothing = || protocol::published(self.ring.published()) == self.cursor.0;
+        let nothing = || {
+            protocol::published(self.ring.published()) == self.cursor.0 && self.is_epoch_current()
+        };
         protocol::fall_asleep(self.ring.sleepers(), 1 << place, nothing).then_some(waker)
     }
 
@@ -152,15 +164,27 @@ impl Tap {
         }
     }
 
+    fn is_epoch_current(&self) -> bool {
+        self.ring.epoch().load(Relaxed) == self.epoch
+    }
+
+    fn check_epoch(&mut self) -> Result<(), TapError> {
+        if self.is_epoch_current() {
+            return Ok(());
+        }
+        self.epoch = self.ring.epoch().load(Relaxed);
+        self.place = None;
+        Err(TapError::NewEpoch(self.epoch))
+    }
+
     /// Where the next record lies, as far as the memory can be believed.
-    fn next_place(&mut self) -> Result<Option<Place>, TapError> {
-        let published = protocol::published(self.ring.published());
-        if published > self.cursor.0 && published - self.cursor.0 > self.ring.capacity() {
+    fn next_place(&mut self, published: u64) -> Result<Option<Place>, TapError> {
+        if published.saturating_sub(self.cursor.0) > self.ring.capacity() {
             return Err(self.lapped(published));
         }
         let end = self
             .ring
-            .published_from(self.cursor)
+            .end_from(self.cursor, published)
             .map_err(TapError::Corrupt)?;
         if end == self.cursor {
             return Ok(None);
@@ -185,6 +209,9 @@ impl Tap {
 
     fn lapped(&mut self, published: u64) -> TapError {
         let from = self.cursor;
+        if !layout::is_aligned(published) {
+            return TapError::Corrupt(Corrupt { at: from });
+        }
         self.cursor = Position(published.max(from.0));
         TapError::Lapped {
             from,
