@@ -10,14 +10,13 @@ use crate::memory::MemoryError;
 use crate::producer::Producer;
 use crate::sleep::Waker;
 use crate::tap::Tap;
+use nix::libc::{SCM_RIGHTS, SOL_SOCKET};
 use nix::sys::socket::sockopt::PeerCredentials;
-use nix::sys::socket::{
-    ControlMessage, ControlMessageOwned, MsgFlags, RecvMsg, getsockopt, recvmsg, sendmsg,
-};
+use nix::sys::socket::{ControlMessage, MsgFlags, getsockopt, recvmsg, sendmsg};
 use nix::unistd::Uid;
 use std::fmt;
 use std::io::{IoSlice, IoSliceMut};
-use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::net::UnixStream;
 
 /// The first eight bytes of the message.
@@ -140,21 +139,20 @@ fn send(stream: &UnixStream, place: u32, descriptors: &[i32]) -> Result<(), Hand
 fn receive(stream: &UnixStream) -> Result<(u32, OwnedFd, Option<OwnedFd>), HandoverError> {
     let mut message = [0; 16];
     let mut space = nix::cmsg_space!([i32; 2]);
-    let (bytes, descriptors) = loop {
+    let (bytes, is_cut) = retry(|| {
         let mut parts = [IoSliceMut::new(&mut message)];
         let flags = MsgFlags::MSG_CMSG_CLOEXEC;
-        match recvmsg::<()>(stream.as_raw_fd(), &mut parts, Some(&mut space), flags) {
-            Ok(received) => break (received.bytes, take_descriptors(received)),
-            Err(nix::Error::EINTR) => {}
-            Err(errno) => return Err(HandoverError::Socket(errno)),
-        }
-    };
+        let received = recvmsg::<()>(stream.as_raw_fd(), &mut parts, Some(&mut space), flags)?;
+        let is_cut = received.flags.contains(MsgFlags::MSG_CTRUNC);
+        Ok((received.bytes, is_cut))
+    })?;
+    let descriptors = take_descriptors(&space);
     let known = message[..8] == MAGIC && message[8..12] == VERSION.to_le_bytes();
-    if bytes != message.len() || !known {
+    if bytes != message.len() || !known || is_cut {
         return Err(HandoverError::Message);
     }
     let place = u32::from_le_bytes([message[12], message[13], message[14], message[15]]);
-    let mut descriptors = descriptors?.into_iter();
+    let mut descriptors = descriptors.into_iter();
     match (descriptors.next(), descriptors.next(), descriptors.next()) {
         (Some(memory), bell, None) => Ok((place, memory, bell)),
         _ => Err(HandoverError::Message),
@@ -163,27 +161,30 @@ fn receive(stream: &UnixStream) -> Result<(u32, OwnedFd, Option<OwnedFd>), Hando
 
 /// All descriptors that came, owned, so that whatever is wrong with the message
 /// closes them.
-fn take_descriptors(mut received: RecvMsg<'_, '_, ()>) -> Result<Vec<OwnedFd>, HandoverError> {
-    // nix shows no control message once one was cut, but those descriptors that had
-    // room are open in this process already.
-    let is_cut = received.flags.contains(MsgFlags::MSG_CTRUNC);
-    received.flags.remove(MsgFlags::MSG_CTRUNC);
+///
+/// Read by hand, because nix shows no control message once one was cut: then those
+/// that had room are open in this process already. `control` was zero before.
+fn take_descriptors(control: &[u8]) -> Vec<OwnedFd> {
     let mut descriptors = Vec::new();
-    for control in received.cmsgs().map_err(HandoverError::Socket)? {
-        if let ControlMessageOwned::ScmRights(raw) = control {
-            // SAFETY: `from_raw_fd` asks for an open descriptor that nobody else
-            // owns: the kernel just made these for this process, and each is taken
-            // once.
-            let owned = raw
-                .into_iter()
-                .map(|raw| unsafe { OwnedFd::from_raw_fd(raw) });
-            descriptors.extend(owned);
+    let mut rest = control;
+    // A control message: its length with this head, level and type, and the data.
+    while let Some((head, _)) = rest.split_first_chunk::<16>() {
+        let (length, kind) = head.split_at(8);
+        let length = usize::from_ne_bytes(length.try_into().expect("eight bytes"));
+        let Some(data) = rest.get(head.len()..length) else {
+            break;
+        };
+        if kind == [SOL_SOCKET.to_ne_bytes(), SCM_RIGHTS.to_ne_bytes()].concat() {
+            for raw in data.as_chunks().0 {
+                // SAFETY: `from_raw_fd` asks for an open descriptor that nobody else
+                // owns: the kernel just made these for this process, and each is
+                // taken once.
+                descriptors.push(unsafe { OwnedFd::from_raw_fd(RawFd::from_ne_bytes(*raw)) });
+            }
         }
+        rest = rest.get(length.next_multiple_of(8)..).unwrap_or_default();
     }
-    if is_cut {
-        return Err(HandoverError::Message);
-    }
-    Ok(descriptors)
+    descriptors
 }
 
 /// Makes a call again while signals interrupt it.

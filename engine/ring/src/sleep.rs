@@ -43,7 +43,7 @@ impl Waker {
         let _ = poll(&mut poll_for, PollTimeout::from(millis));
         // A bell from another process may be one whose reading waits.
         let rang = poll_for[0].revents() == Some(PollFlags::POLLIN);
-        rang && self.eventfd.read().is_ok()
+        rang && self.eventfd.read().is_ok_and(|times| times > 0)
     }
 }
 
