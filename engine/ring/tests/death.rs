@@ -197,7 +197,7 @@ fn examine(now: &[u8], empty: &[u8], before: &[Copied]) -> Verdict {
         Some(TapError::Lapped { .. }) => true,
         Some(error) => panic!("the producer was honest: {error}"),
     };
-    let expected = before.iter().cloned().collect::<Vec<_>>();
+    let expected = before.to_vec();
     if is_lapped {
         assert!(records.is_empty(), "its first record was claimed first");
     } else {
