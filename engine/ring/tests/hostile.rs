@@ -9,8 +9,8 @@ use ringcast_ring::{Kind, MemoryError, Producer, Tap, TapError};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileExt;
 use std::sync::Barrier;
-use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use support::*;
 
 const CAPACITY: usize = 4096;
@@ -238,7 +238,8 @@ fn every_word_may_lie_to_a_tap() {
 fn every_word_of_the_header_may_lie_to_a_new_producer() {
     let images = images();
     let mut taken = 0;
-    for at in (0..HEADER_BYTES).step_by(8) {
+    let cursors = (512..HEADER_BYTES).step_by(128);
+    for at in (0..512).step_by(8).chain(cursors) {
         for value in lies(word(&images.full, at), CAPACITY as u64) {
             let mut image = images.full.clone();
             set_word(&mut image, at, value);
@@ -265,7 +266,7 @@ fn every_word_of_the_header_may_lie_to_a_new_producer() {
             }
         }
     }
-    assert!(taken > 10_000, "most words mean nothing to it: {taken}");
+    assert!(taken > 2_000, "most words mean nothing to it: {taken}");
 }
 
 #[test]
@@ -391,6 +392,15 @@ fn a_tap_reads_while_another_scribbles() {
     });
 }
 
+/// Says when dropped that a reader is gone.
+struct Gone<'a>(&'a AtomicBool);
+
+impl Drop for Gone<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Relaxed);
+    }
+}
+
 /// A producer that laps the tap again and again: a record is right or called lost.
 #[test]
 fn a_tap_that_is_lapped_all_the_time_reads_nothing_wrong() {
@@ -399,11 +409,13 @@ fn a_tap_that_is_lapped_all_the_time_reads_nothing_wrong() {
     let mut tap = Tap::open(descriptor(&producer)).expect("it is a ring");
     // What the tap met; the producer goes on until that is enough.
     let (read, lapped) = (AtomicU64::new(0), AtomicU64::new(0));
+    let is_gone = AtomicBool::new(false);
     let is_enough = || read.load(Relaxed) > 100 && lapped.load(Relaxed) > 100;
+    let goes_on = |serial| serial < RECORDS || !(is_enough() || is_gone.load(Relaxed));
     let bytes_of = |serial: u64| 16 + serial as usize * 7 % 200;
     std::thread::scope(|scope| {
         let writer = scope.spawn(|| {
-            for serial in (0..).take_while(|serial| *serial < RECORDS || !is_enough()) {
+            for serial in (0..).take_while(|serial| goes_on(*serial)) {
                 let room = producer.claim(bytes_of(serial), Kind(1));
                 // The serial over and over, so that any torn copy shows.
                 for (at, byte) in room.expect("nobody is waited for").iter_mut().enumerate() {
@@ -417,6 +429,8 @@ fn a_tap_that_is_lapped_all_the_time_reads_nothing_wrong() {
                 }
             }
         });
+        // Also if an assertion fails, or the writer would go on for ever.
+        let _gone = Gone(&is_gone);
         let mut body = Vec::new();
         while !writer.is_finished() {
             match tap.read(&mut body) {

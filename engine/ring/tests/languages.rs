@@ -78,11 +78,13 @@ fn ends_well(mut child: Child, stream: UnixStream) {
 
 #[test]
 fn a_tap_reads_what_c_writes() {
-    let (child, stream, mut tap) = take("tap");
+    let (mut child, stream, mut tap) = take("tap");
     let mut number = 0;
     while number < RECORDS {
+        let is_alive = child.try_wait().expect("it is our child").is_none();
         let (records, error) = read_all(&mut tap);
         assert_eq!(error, None);
+        assert!(is_alive, "it waits for us to hang up");
         for (_, kind, body) in records {
             assert_eq!((kind, &body[..]), (Kind(7), text(number).as_bytes()));
             number += 1;
