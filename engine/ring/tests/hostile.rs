@@ -170,12 +170,11 @@ fn read_hostile(tap: &mut Tap) -> Vec<Copied> {
                 assert_ne!(kind, Kind::PADDING);
                 records.push((position, kind, body.clone()));
             }
-            Ok(None) => return records,
+            Ok(None) | Err(TapError::Corrupt(_)) => return records,
             Err(TapError::Lapped { from, to }) => {
                 assert!(from == before && to == tap.cursor() && from <= to);
             }
             Err(TapError::NewEpoch(_)) => {}
-            Err(TapError::Corrupt(_)) => return records,
         }
     }
     records
@@ -318,6 +317,73 @@ fn the_last_word_of_the_data_and_not_one_more() {
         let (records, error) = read_all(&mut tap);
         assert_eq!(error.is_none(), is_right, "{bytes}");
         assert_eq!(records.len(), if is_right { 4 } else { 3 });
+    }
+}
+
+/// A ring with one record of 100 bytes, whose head says something else; what a tap
+/// before it gets.
+fn read_with_head(head: u64) -> (Vec<Copied>, Option<TapError>) {
+    let mut producer = Producer::create("head", CAPACITY).expect("there is memory");
+    let mut tap = Tap::open(descriptor(&producer)).expect("it is a ring");
+    producer.claim(100, Kind(1)).expect("nobody is waited for");
+    producer.publish();
+    let head = head.to_le_bytes();
+    file(&producer)
+        .write_all_at(&head, HEADER_BYTES as u64)
+        .expect("is open");
+    read_all(&mut tap)
+}
+
+#[test]
+fn a_record_ends_where_the_published_end_at_most() {
+    for (bytes, is_right) in [
+        (100, true),
+        (104, true),
+        (105, false),
+        (200, false),
+        (1016, false),
+    ] {
+        let (records, error) = read_with_head(bytes | 1 << 32);
+        assert_eq!(records.len(), usize::from(is_right), "{bytes}");
+        assert_eq!(
+            matches!(error, Some(TapError::Corrupt(_))),
+            !is_right,
+            "{bytes}"
+        );
+    }
+}
+
+/// Else a writer could keep a reader going over padding, eight bytes at a time.
+#[test]
+fn padding_that_fills_nothing_up_is_corrupt() {
+    for bytes in [0, 8, 96, 104] {
+        let (records, error) = read_with_head(bytes);
+        assert!(records.is_empty());
+        assert!(matches!(error, Some(TapError::Corrupt(_))), "{bytes}");
+    }
+}
+
+/// The position that a tap was sent to is the last one there is, and then things look
+/// as if they had wrapped.
+#[test]
+fn positions_do_not_wrap() {
+    let images = images();
+    let (mut tap, file) = tap_before_the_records(&images);
+    let mut body = Vec::new();
+    let mut publish = |position: u64| {
+        file.write_all_at(&position.to_le_bytes(), PUBLISHED_AT as u64)
+            .expect("is open");
+        tap.read(&mut body)
+    };
+    assert!(matches!(
+        publish(u64::MAX - 7),
+        Err(TapError::Lapped { .. })
+    ));
+    for position in [0, 8, 16, 1024, CAPACITY as u64 - 8] {
+        assert!(
+            matches!(publish(position), Err(TapError::Corrupt(_))),
+            "{position}"
+        );
     }
 }
 
