@@ -353,6 +353,46 @@ fn a_record_ends_where_the_published_end_at_most() {
     }
 }
 
+#[test]
+fn a_record_ends_where_the_data_end_at_most() {
+    for (bytes, is_right) in [(8_u64, true), (32, true), (33, false), (100, false)] {
+        let mut producer = Producer::create("end", CAPACITY).expect("there is memory");
+        let mut tap = Tap::open(descriptor(&producer)).expect("it is a ring");
+        // The last one fills the data up to their end.
+        let taken = [904, 904, 904, 904, 400, 32];
+        for bytes in taken {
+            producer
+                .claim(bytes, Kind(1))
+                .expect("nobody is waited for");
+        }
+        producer.publish();
+        let head = (bytes | 1 << 32).to_le_bytes();
+        let at = HEADER_BYTES + CAPACITY - 40;
+        file(&producer)
+            .write_all_at(&head, at as u64)
+            .expect("is open");
+        // Published goes on behind the wrap, and nothing was lost yet.
+        let mut body = Vec::new();
+        tap.read(&mut body)
+            .expect("is right")
+            .expect("there is one");
+        producer.claim(500, Kind(1)).expect("nobody is waited for");
+        producer.publish();
+        let (records, error) = read_all(&mut tap);
+        let is_corrupt = matches!(error, Some(TapError::Corrupt(_)));
+        assert_eq!(is_corrupt, bytes != 32, "{bytes}: {error:?}");
+        // A shorter one ends before where the next head is: nonsense stands there.
+        assert_eq!(
+            records.len(),
+            if bytes == 32 {
+                6
+            } else {
+                4 + usize::from(is_right)
+            }
+        );
+    }
+}
+
 /// Else a writer could keep a reader going over padding, eight bytes at a time.
 #[test]
 fn padding_that_fills_nothing_up_is_corrupt() {
