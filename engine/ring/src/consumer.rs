@@ -10,8 +10,8 @@ use std::sync::atomic::Ordering::Relaxed;
 /// Reads every record, in order, in place.
 ///
 /// It reads memory that only the producer of its own process writes, and borrows
-/// records from it. Dropping it gives its place back. Of a ring that another process writes, read with [`crate::Tap`],
-/// which believes nothing.
+/// records from it. Dropping it gives its place back. Of a ring that another process
+/// writes, read with [`crate::Tap`], which believes nothing.
 #[derive(Debug)]
 pub struct Consumer {
     ring: Arc<Ring>,
@@ -130,7 +130,9 @@ impl Batch<'_> {
             // SAFETY: nobody writes there while the record is borrowed: it is
             // published (SYNC: publish), and the producer waits for this consumer's
             // cursor, which moves only when the batch, that the record borrows, is
-            // gone (SYNC: gate). No other process writes: this is the producer's own.
+            // gone (SYNC: gate). Other processes that mapped the memory for writing
+            // got it as consumers, who are trusted to write their cursor and the
+            // sleepers only (`Producer::offer_consumer`).
             let body = unsafe {
                 self.consumer
                     .ring

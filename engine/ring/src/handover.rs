@@ -78,6 +78,9 @@ impl Producer {
     /// Gives the ring to a reader in another process that is waited for, and returns
     /// its place, for [`Self::remove_consumer`] when the socket says that it is gone.
     ///
+    /// It maps the memory for writing, because it moves its cursor: it is trusted to
+    /// write nothing else, for consumers of this process read in place.
+    ///
     /// # Errors
     /// [`HandoverError`], and nothing was given.
     pub fn offer_consumer(&mut self, stream: &UnixStream) -> Result<usize, HandoverError> {

@@ -105,7 +105,8 @@ impl Producer {
     /// # Errors
     /// If there is not enough memory, or the capacity is none.
     pub fn create(name: &str, capacity: usize) -> Result<Self, MemoryError> {
-        Ok(Self::new(Arc::new(Ring::create(name, capacity)?)))
+        let ring = Arc::new(Ring::create(name, capacity)?);
+        Ok(Self::new(ring, Position(0)))
     }
 
     /// Takes over a ring whose producer is gone. What it had published stays; what
@@ -139,12 +140,11 @@ impl Producer {
         Ok(Self {
             claimed_max: Position(claimed),
             lent,
-            ..Self::new(Arc::new(ring))
+            ..Self::new(Arc::new(ring), Position(published))
         })
     }
 
-    fn new(ring: Arc<Ring>) -> Self {
-        let published = Position(protocol::published(ring.published()));
+    fn new(ring: Arc<Ring>, published: Position) -> Self {
         Self {
             ring,
             claimed: published,
