@@ -5,6 +5,7 @@ mod support;
 
 use proptest::prelude::*;
 use ringcast_ring::{ClaimError, Consumer, Kind, Producer, Tap, TapError};
+use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use support::{body, descriptor};
 
@@ -472,6 +473,36 @@ fn a_consumer_of_this_process_cannot_be_removed_under_itself() {
     let mut producer = Producer::create("remove", CAPACITY).expect("there is memory");
     let consumer = producer.consumer().expect("there is a place");
     producer.remove_consumer(consumer.place());
+}
+
+/// Who was removed may not know it yet, and say where it is: no consumer that reads in
+/// place gets that place, another process may.
+#[test]
+fn a_place_that_was_lent_stays_outside() {
+    let mut producer = Producer::create("lent", CAPACITY).expect("there is memory");
+    let (near, _far) = UnixStream::pair().expect("a descriptor is left");
+    let lent = producer.offer_consumer(&near).expect("there is a place");
+    let inside: Vec<_> = std::iter::from_fn(|| producer.consumer()).collect();
+    assert_eq!(inside.len(), 59);
+    producer.remove_consumer(lent);
+    assert!(producer.consumer().is_none());
+    assert_eq!(producer.offer_consumer(&near).expect("it is free"), lent);
+}
+
+#[test]
+fn a_reader_of_an_earlier_epoch_moves_no_cursor() {
+    let mut producer = Producer::create("epochs", CAPACITY).expect("there is memory");
+    let (near, far) = UnixStream::pair().expect("a descriptor is left");
+    let place = producer.offer_consumer(&near).expect("there is a place");
+    let tap = Tap::accept(&far).expect("it was just sent");
+    let cursor = |of: &OwnedFd| support::word(&support::image(of), 512 + 128 * place);
+    let memory = descriptor(&producer);
+    tap.release();
+    assert_eq!(cursor(&memory), 0);
+    drop(producer);
+    let _next = Producer::take_over(descriptor(&memory)).expect("nobody has it");
+    tap.release();
+    assert_eq!(cursor(&memory), u64::MAX);
 }
 
 #[test]
