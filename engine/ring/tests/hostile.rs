@@ -268,6 +268,27 @@ fn every_word_of_the_header_may_lie_to_a_new_producer() {
     assert!(taken > 2_000, "most words mean nothing to it: {taken}");
 }
 
+/// Positions at which the next record's end would overflow, in agreement with each other.
+#[test]
+fn a_ring_too_old_to_be_true_is_not_taken_over() {
+    for (position, is_right) in [
+        (1 << 63, true),
+        ((1 << 63) + 8, false),
+        (u64::MAX - 7, false),
+    ] {
+        let mut image = images().full;
+        set_word(&mut image, PUBLISHED_AT, position);
+        set_word(&mut image, CLAIMED_AT, position);
+        let producer = Producer::take_over(memfd(&image, SIZE_SEALS));
+        assert_eq!(producer.is_ok(), is_right, "{position:#x}");
+        if let Ok(mut producer) = producer {
+            producer.claim(1016, Kind(1)).expect("nobody is waited for");
+            producer.publish();
+            producer.invariants();
+        }
+    }
+}
+
 #[test]
 fn a_published_position_that_goes_back_is_corrupt() {
     let images = images();
