@@ -1,0 +1,153 @@
+//! `ringcast tap`: what goes through a ring, from outside, without any effect on it.
+//!
+//! Whoever writes the ring gives it over a Unix socket and does not wait for this
+//! program: if it falls a whole ring behind, it says how much it missed and goes on.
+
+use anyhow::{Context, Result};
+use ringcast_ring::{Kind, Message, Position, Tap, TapError};
+use std::io::{self, BufWriter, ErrorKind, Read, Write};
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::thread;
+use std::time::Duration;
+
+/// How long to wait before looking again. A tap has no bell: nobody knows of it.
+const LOOK_AGAIN: Duration = Duration::from_millis(1);
+
+/// The options of `ringcast tap`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    /// The Unix socket where an engine or a feed handler gives its ring
+    socket: PathBuf,
+    /// Ends after so many records, instead of when the writer is gone
+    #[arg(long)]
+    count: Option<u64>,
+}
+
+/// Prints records until the writer is gone, enough were printed, or whoever reads
+/// the output went away.
+pub(crate) fn run(arguments: &Arguments) -> Result<()> {
+    let socket = arguments.socket.display();
+    let giver = UnixStream::connect(&arguments.socket)
+        .with_context(|| format!("nobody gives a ring at {socket}"))?;
+    let tap = Tap::accept(&giver).with_context(|| format!("no ring from {socket}"))?;
+    giver.set_nonblocking(true).context("the socket")?;
+    let out = BufWriter::new(io::stdout().lock());
+    match print_records(tap, &giver, arguments.count, out) {
+        Err(error) if is_broken_pipe(&error) => Ok(()),
+        outcome => outcome,
+    }
+}
+
+fn print_records(
+    mut tap: Tap,
+    giver: &UnixStream,
+    count: Option<u64>,
+    mut out: impl Write,
+) -> Result<()> {
+    let mut body = Vec::new();
+    let mut left = count;
+    let mut writer_is_gone = false;
+    while left != Some(0) {
+        match tap.read(&mut body) {
+            Ok(Some((position, kind))) => {
+                print_record(&mut out, position, kind, &body)?;
+                left = left.map(|left| left - 1);
+            }
+            Ok(None) => {
+                out.flush()?;
+                // Once more after it was seen to be gone: what it published before
+                // is still there.
+                if writer_is_gone {
+                    break;
+                }
+                writer_is_gone = is_gone(giver);
+                if !writer_is_gone {
+                    thread::sleep(LOOK_AGAIN);
+                }
+            }
+            Err(told @ (TapError::Lapped { .. } | TapError::NewEpoch(_))) => {
+                eprintln!("ringcast tap: {told}");
+            }
+            Err(TapError::Corrupt(corrupt)) => return Err(corrupt.into()),
+        }
+    }
+    Ok(out.flush()?)
+}
+
+/// One line: where it stands, what it is, and for a message its topic, how it is
+/// delivered, and the payload with what is no text escaped.
+fn print_record(
+    out: &mut impl Write,
+    Position(position): Position,
+    kind: Kind,
+    body: &[u8],
+) -> io::Result<()> {
+    let message = if kind == Kind::MESSAGE {
+        Message::decode(body)
+    } else {
+        None
+    };
+    let Some(message) = message else {
+        return writeln!(out, "{position} kind {} of {} bytes", kind.0, body.len());
+    };
+    let Message {
+        sequence,
+        qos,
+        topic,
+        payload,
+        ..
+    } = message;
+    let retain = if message.retain { " retain" } else { "" };
+    let (topic, payload) = (topic.escape_ascii(), Readable(payload));
+    writeln!(
+        out,
+        "{position} #{sequence} {topic} qos {qos}{retain} {payload}"
+    )
+}
+
+/// Bytes for people: text as it is but for control characters, the rest escaped.
+struct Readable<'a>(&'a [u8]);
+
+impl std::fmt::Display for Readable<'_> {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        for chunk in self.0.utf8_chunks() {
+            for character in chunk.valid().chars() {
+                if character.is_control() {
+                    write!(formatter, "{}", character.escape_default())?;
+                } else {
+                    write!(formatter, "{character}")?;
+                }
+            }
+            write!(formatter, "{}", chunk.invalid().escape_ascii())?;
+        }
+        Ok(())
+    }
+}
+
+/// Whether the process at the other end closed the socket, as it does at its end.
+fn is_gone(mut giver: &UnixStream) -> bool {
+    match giver.read(&mut [0; 64]) {
+        Ok(bytes) => bytes == 0,
+        Err(error) => error.kind() != ErrorKind::WouldBlock,
+    }
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error
+        .downcast_ref::<io::Error>()
+        .is_some_and(|error| error.kind() == ErrorKind::BrokenPipe)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn payloads_are_readable_and_stay_on_their_line() {
+        let readable = |bytes| Readable(bytes).to_string();
+        assert_eq!(readable(b"{\"p\":\"40000.10\"}"), "{\"p\":\"40000.10\"}");
+        assert_eq!(readable("ä\n\0".as_bytes()), "ä\\n\\u{0}");
+        assert_eq!(readable(b"\xFFok\x1B[2J"), "\\xffok\\u{1b}[2J");
+    }
+}
