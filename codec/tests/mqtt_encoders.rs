@@ -189,3 +189,27 @@ fn a_layout_names_the_places_that_may_change() {
     let expected = b"\x3A\x16\0\x03a/b\x02\x03\x07\x02\x04\x05\x06\x07\x01\x01payload";
     assert_eq!(out, expected);
 }
+
+#[test]
+fn lists_hold_what_was_put_into_them() {
+    let filter = |text| TopicFilter::new(text).unwrap();
+    let at_most = SubscriptionOptions::at_most;
+    let mut filters = FilterBlock::new();
+    filters.push(filter("a/+")).push(filter("b"));
+    let read: Vec<_> = filters.filters().iter().collect();
+    assert_eq!(read, [filter("a/+"), filter("b")]);
+    assert_eq!(format!("{:?}", filters.filters()), r#"["a/+", "b"]"#);
+
+    let (mut one, mut other) = (SubscriptionBlock::new(), SubscriptionBlock::new());
+    one.push(filter("a/+"), at_most(QoS::AtLeastOnce));
+    other.push(filter("a/+"), at_most(QoS::AtLeastOnce));
+    assert_eq!(one.subscriptions(), other.subscriptions());
+    assert!(format!("{:?}", one.subscriptions()).starts_with(r#"[("a/+", "#));
+    other.push(filter("b"), at_most(QoS::AtMostOnce));
+    assert_ne!(one.subscriptions(), other.subscriptions());
+
+    assert!(filter("a/+").has_wildcards() && filter("#").has_wildcards());
+    assert!(!filter("a/b").has_wildcards());
+    assert_eq!(format!("{:?}", TopicName::new("a/b").unwrap()), r#""a/b""#);
+    assert_eq!(format!("{:?}", Text::new("ä").unwrap()), r#""ä""#);
+}

@@ -5,9 +5,10 @@
 
 use anyhow::{Context, Result};
 use ringcast_ring::{Kind, Message, Position, Tap, TapError};
+use std::fs;
 use std::io::{self, BufWriter, ErrorKind, Read, Write};
-use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
@@ -17,8 +18,11 @@ const LOOK_AGAIN: Duration = Duration::from_millis(1);
 /// The options of `ringcast tap`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
-    /// The Unix socket where an engine or a feed handler gives its ring
+    /// The Unix socket where whoever writes a ring gives it
     socket: PathBuf,
+    /// Makes the socket and waits there for a writer that connects to its readers
+    #[arg(long)]
+    listen: bool,
     /// Ends after so many records, instead of when the writer is gone
     #[arg(long)]
     count: Option<u64>,
@@ -28,15 +32,30 @@ pub(crate) struct Arguments {
 /// the output went away.
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let socket = arguments.socket.display();
-    let giver = UnixStream::connect(&arguments.socket)
-        .with_context(|| format!("nobody gives a ring at {socket}"))?;
+    let giver = if arguments.listen {
+        wait_for_giver(&arguments.socket).with_context(|| format!("listening at {socket}"))?
+    } else {
+        UnixStream::connect(&arguments.socket)
+            .with_context(|| format!("nobody gives a ring at {socket}"))?
+    };
     let tap = Tap::accept(&giver).with_context(|| format!("no ring from {socket}"))?;
+    // It reads from here on, for a writer that waits for its readers; one that does
+    // not, or is gone already, need not take it.
+    let _ = (&giver).write_all(b"!");
     giver.set_nonblocking(true).context("the socket")?;
     let out = BufWriter::new(io::stdout().lock());
     match print_records(tap, &giver, arguments.count, out) {
         Err(error) if is_broken_pipe(&error) => Ok(()),
         outcome => outcome,
     }
+}
+
+/// The first that connects; the socket is gone afterwards.
+fn wait_for_giver(socket: &Path) -> io::Result<UnixStream> {
+    let listener = UnixListener::bind(socket)?;
+    let giver = listener.accept();
+    fs::remove_file(socket)?;
+    Ok(giver?.0)
 }
 
 fn print_records(

@@ -5,7 +5,7 @@ use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 use ringcast_ring::{Kind, Message, Producer};
 use std::io::{BufRead, BufReader, Read};
-use std::os::unix::net::UnixListener;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
 use std::process::{Child, ChildStdout, Command, Stdio};
 
@@ -15,7 +15,7 @@ struct Tapped {
     child: Child,
     lines: BufReader<ChildStdout>,
     /// Held open: the tap ends when it closes.
-    given: Option<std::os::unix::net::UnixStream>,
+    given: Option<UnixStream>,
     socket: PathBuf,
 }
 
@@ -218,6 +218,40 @@ fn a_stopped_tap_is_lapped_and_goes_on() {
     assert!(bytes.ends_with(" bytes of records are lost"), "{gone_on}");
     let (out, errors, content) = tapped.close();
     assert_eq!((out, errors, content), (String::new(), String::new(), true));
+}
+
+/// A writer that connects to its reader, as feed handlers do.
+#[test]
+fn it_waits_for_a_writer_where_it_listens() {
+    let socket = std::env::temp_dir().join(format!("ringcast-tap-listen-{}", std::process::id()));
+    let mut child = Command::new(env!("CARGO_BIN_EXE_ringcast"))
+        .args(["tap", "--listen", "--count", "1"])
+        .arg(&socket)
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let given = loop {
+        match UnixStream::connect(&socket) {
+            Ok(given) => break given,
+            Err(_) => assert_eq!(child.try_wait().unwrap(), None, "it listens"),
+        }
+    };
+    let mut producer = Producer::create("listen", 65_536).unwrap();
+    producer.offer_tap(&given).unwrap();
+    while child.try_wait().unwrap().is_none() {
+        producer.claim(8, Kind(2)).unwrap();
+        producer.publish();
+        std::thread::yield_now();
+    }
+    let mut out = String::new();
+    child
+        .stdout
+        .take()
+        .unwrap()
+        .read_to_string(&mut out)
+        .unwrap();
+    assert!(out.ends_with("kind 2 of 8 bytes\n"), "{out}");
+    assert!(!socket.exists());
 }
 
 #[test]
