@@ -32,7 +32,7 @@ pub struct Failure {
 /// Why a connection did not take all the bytes of a send.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reason {
-    /// It has no room; [`Event::Writable`] follows when it has.
+    /// It has no room. [`Event::Writable`] follows when it has, or [`Event::Closed`].
     Blocked,
     /// It takes nothing any more.
     Broken(ErrorKind),

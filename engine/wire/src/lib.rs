@@ -69,8 +69,8 @@ pub trait Wire {
     /// Like [`send_same`](Wire::send_same), with bytes of its own for each.
     fn send_each(&mut self, sends: &[(ConnectionKey, &[u8])], failed: &mut Vec<Failure>);
 
-    /// Ends a connection. Of its events only [`Event::Gone`] follows, once, and the
-    /// key may not be used for anything else meanwhile.
+    /// Ends a connection. Of its events only [`Event::Gone`] follows, once. Until then
+    /// the key may be used for nothing but to close it again, which may hasten its end.
     fn close(&mut self, key: ConnectionKey, how: Close);
 }
 

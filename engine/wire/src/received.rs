@@ -93,9 +93,9 @@ impl Received {
         self.outcomes.extend(nothing);
     }
 
-    /// Where the bytes of the connection at this place go.
-    pub fn buffer(&mut self, place: usize) -> &mut [u8] {
-        &mut self.bytes[place * self.buffer_bytes..][..self.buffer_bytes]
+    /// Where the bytes of each connection go, in their order.
+    pub fn buffers(&mut self) -> impl Iterator<Item = &mut [u8]> {
+        self.bytes.chunks_exact_mut(self.buffer_bytes)
     }
 
     /// So many bytes came into the buffer at this place; none is the end of input.
@@ -127,9 +127,9 @@ mod tests {
         let keys = [5, 3, 9, 1].map(ConnectionKey::first);
         let mut received = Received::new(4, 4);
         received.begin(&keys);
-        received.buffer(1)[..4].copy_from_slice(b"full");
+        received.buffers().nth(1).unwrap()[..4].copy_from_slice(b"full");
         received.arrived(1, 4, false);
-        received.buffer(0)[..2].copy_from_slice(b"hi");
+        received.buffers().next().unwrap()[..2].copy_from_slice(b"hi");
         received.arrived(0, 2, false);
         received.failed(3, ErrorKind::ConnectionReset);
         let bytes = |bytes, more| Arrival::Bytes { bytes, more };

@@ -1,0 +1,241 @@
+//! One io_uring: entries in, completions out.
+
+use io_uring::types::{Fixed, SubmitArgs, Timespec};
+use io_uring::{IoUring, cqueue, squeue};
+use std::fmt;
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+use std::time::{Duration, Instant};
+
+/// A ring, and how many of its entries are not submitted yet.
+pub(crate) struct Lane {
+    ring: IoUring,
+    queued: usize,
+}
+
+/// How large a lane is.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Size {
+    pub(crate) submission_entries: u32,
+    pub(crate) completion_entries: u32,
+    pub(crate) descriptors: u32,
+}
+
+/// An answer of the kernel.
+pub(crate) struct Completion {
+    /// What the entry was marked with.
+    pub(crate) mark: u64,
+    /// An errno if it failed.
+    pub(crate) result: Result<i32, i32>,
+    flags: u32,
+}
+
+impl Completion {
+    pub(crate) fn new(mark: u64, result: i32, flags: u32) -> Self {
+        let result = if result < 0 { Err(-result) } else { Ok(result) };
+        Self {
+            mark,
+            result,
+            flags,
+        }
+    }
+
+    /// Whether the same entry will be answered again.
+    pub(crate) fn more_follow(&self) -> bool {
+        cqueue::more(self.flags)
+    }
+
+    /// Whether the socket had more input after a receive.
+    pub(crate) fn input_left(&self) -> bool {
+        cqueue::sock_nonempty(self.flags)
+    }
+}
+
+/// Why there is no lane, and at which step it failed.
+#[derive(Debug)]
+pub struct SetUpError {
+    step: &'static str,
+    error: io::Error,
+}
+
+impl SetUpError {
+    fn at(step: &'static str) -> impl FnOnce(io::Error) -> Self {
+        move |error| Self { step, error }
+    }
+}
+
+impl fmt::Display for SetUpError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "io_uring can not {}: {}", self.step, self.error)
+    }
+}
+
+impl std::error::Error for SetUpError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.error)
+    }
+}
+
+/// The kernel gives the locked memory of a process that ended back some time later.
+const MEMORY_WAIT_MAX: Duration = Duration::from_secs(5);
+
+/// Submitting fails for want of memory or room for completions, and goes on when
+/// there is some. If it does so as often as this, it will not.
+const SUBMITS_MAX: u32 = 100_000;
+
+impl Lane {
+    /// # Errors
+    /// If the kernel refuses the ring, or the table.
+    pub(crate) fn open(size: Size) -> Result<Self, SetUpError> {
+        let began = Instant::now();
+        let ring = loop {
+            match Self::set_up(size) {
+                Err(error) if is_temporary(&error) && began.elapsed() < MEMORY_WAIT_MAX => {
+                    std::thread::sleep(Duration::from_millis(20));
+                }
+                other => break other.map_err(SetUpError::at("set up a ring"))?,
+            }
+        };
+        let submitter = ring.submitter();
+        submitter
+            .register_files_sparse(size.descriptors)
+            .map_err(SetUpError::at("make a table of direct descriptors"))?;
+        // Only the end of a polite close needs a thread of the kernel, and never long.
+        submitter
+            .register_iowq_max_workers(&mut [1, 1])
+            .map_err(SetUpError::at("limit its threads"))?;
+        Ok(Self { ring, queued: 0 })
+    }
+
+    fn set_up(size: Size) -> io::Result<IoUring> {
+        IoUring::builder()
+            .setup_single_issuer()
+            .setup_defer_taskrun()
+            .setup_taskrun_flag()
+            .setup_submit_all()
+            .setup_cqsize(size.completion_entries)
+            .build(size.submission_entries)
+    }
+
+    /// Moves a socket into the table.
+    pub(crate) fn register(&self, slot: Fixed, socket: OwnedFd) -> io::Result<()> {
+        let sockets = [socket.as_raw_fd()];
+        let submitter = self.ring.submitter();
+        submitter.register_files_update(slot.0, &sockets)?;
+        drop(socket);
+        Ok(())
+    }
+
+    /// Lets completions ring this eventfd, once [`Self::let_ring`] allows it.
+    pub(crate) fn ring_at(&self, eventfd: BorrowedFd<'_>) -> Result<(), SetUpError> {
+        self.ring
+            .submitter()
+            .register_eventfd(eventfd.as_raw_fd())
+            .map_err(SetUpError::at("ring an eventfd"))
+    }
+
+    pub(crate) fn let_ring(&mut self, may: bool) {
+        let completions = self.ring.completion();
+        if may {
+            completions.enable_eventfd();
+        } else {
+            completions.disable_eventfd();
+        }
+    }
+
+    /// Queues an entry; submits what is queued if there is no room.
+    ///
+    /// # Safety
+    /// What the entry points to stays until [`Self::submit`] has returned, and if the
+    /// request can outlive that, until its completion.
+    pub(crate) unsafe fn push(&mut self, entry: &squeue::Entry) {
+        if self.queued == self.ring.params().sq_entries() as usize {
+            self.submit();
+        }
+        // SAFETY: the caller keeps what it points to.
+        let pushed = unsafe { self.ring.submission().push(entry) };
+        pushed.expect("it has room: all that was queued is submitted");
+        self.queued += 1;
+    }
+
+    /// Submits all that is queued; when this returns the kernel has taken all of it.
+    ///
+    /// # Panics
+    /// If the kernel goes on refusing.
+    pub(crate) fn submit(&mut self) {
+        let mut refused = 0;
+        while self.queued > 0 {
+            match self.ring.submit() {
+                Ok(taken) if taken > 0 => self.queued -= taken,
+                other => {
+                    refused += 1;
+                    let passes = other.as_ref().err().is_none_or(is_temporary);
+                    assert!(
+                        passes && refused < SUBMITS_MAX,
+                        "io_uring takes no entries: {other:?}"
+                    );
+                }
+            }
+        }
+    }
+
+    /// Whether the kernel holds something back until it is entered.
+    pub(crate) fn holds_back(&mut self) -> bool {
+        let submission = self.ring.submission();
+        submission.taskrun() || submission.cq_overflow()
+    }
+
+    pub(crate) fn has_overflowed(&mut self) -> bool {
+        self.ring.submission().cq_overflow()
+    }
+
+    /// Lets the kernel do some of what it holds back.
+    pub(crate) fn enter(&self) {
+        entered(self.ring.submitter().submit());
+    }
+
+    /// Lets the kernel do what it holds back until half of the completion queue is
+    /// full. Since Linux 6.13 [`Self::enter`] does some twenty items of it, in a third
+    /// of the time that this takes for those.
+    pub(crate) fn enter_thoroughly(&self) {
+        let most = self.ring.params().cq_entries() as usize / 2;
+        let at_once = Timespec::new();
+        let arguments = SubmitArgs::new().timespec(&at_once);
+        entered(self.ring.submitter().submit_with_args(most, &arguments));
+    }
+
+    pub(crate) fn has_completions(&mut self) -> bool {
+        !self.ring.completion().is_empty()
+    }
+
+    /// Takes all completions that are there, in their order.
+    pub(crate) fn drain(&mut self, mut each: impl FnMut(&Completion)) {
+        for entry in self.ring.completion() {
+            each(&Completion::new(
+                entry.user_data(),
+                entry.result(),
+                entry.flags(),
+            ));
+        }
+    }
+
+    pub(crate) fn has_queued(&self) -> bool {
+        self.queued > 0
+    }
+}
+
+/// That time is out at once was the purpose; all else that can fail is ours.
+fn entered(result: io::Result<usize>) {
+    if let Err(error) = result {
+        let expected = error.raw_os_error() == Some(libc::ETIME) || is_temporary(&error);
+        assert!(expected, "io_uring gives no completions: {error}");
+    }
+}
+
+/// Whether the same call may succeed later.
+fn is_temporary(error: &io::Error) -> bool {
+    matches!(
+        error.raw_os_error(),
+        Some(libc::EINTR | libc::EAGAIN | libc::EBUSY | libc::ENOMEM)
+    )
+}
