@@ -4,6 +4,7 @@
 //! costs the process no entry in its own table of files. [`Lanes`] are as many of
 //! them as the shard's connections need, behind the [`Wire`](ringcast_wire::Wire)
 //! trait. They belong to the thread that made them.
+//! Whether a host has what they need, [`probe`] says beforehand.
 //!
 //! ```text
 //!   Lanes ──► Connections   what each connection awaits, a pure table of states
@@ -30,6 +31,7 @@ mod connections;
 mod lane;
 mod lanes;
 mod outgoing;
+pub mod probe;
 mod request;
 
 pub use lane::SetUpError;

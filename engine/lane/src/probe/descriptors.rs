@@ -1,0 +1,128 @@
+//! Descriptors: how many connections a lane may have, and how many lanes that makes.
+//!
+//! A direct descriptor takes no entry of the process's table, but a ring's table of them
+//! may have at most RLIMIT_NOFILE entries (io_uring_register(2), EMFILE). So a low limit
+//! means more lanes, not fewer connections.
+
+use super::{Call, Missing, Needs};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+
+/// The most that a table of direct descriptors may have, whatever the limit is: the
+/// kernel's IORING_MAX_FIXED_FILES.
+const SLOTS_MAX: u64 = 1 << 20;
+
+/// Plain descriptors that are not for lanes or executors: listeners, newcomers that
+/// have not been handed over, files, the administrator's connections.
+const DESCRIPTORS_OTHER: u64 = 512;
+
+/// Plain descriptors of an executor: its rings, eventfds and files.
+const DESCRIPTORS_PER_EXECUTOR: u64 = 16;
+
+/// With fewer than this nothing is started, whatever the needs: tables would be so small
+/// that checking them costs more than what they hold.
+const DESCRIPTORS_MIN: u64 = 1024;
+
+/// How the connections of a shard are spread over lanes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Tables {
+    /// Lanes of the shard, 1 or more.
+    pub lanes: u32,
+    /// Direct descriptors of each lane, 1 to 1,048,576. All lanes together have as many
+    /// as there may be connections, or a few more.
+    pub slots: u32,
+}
+
+/// The fewest lanes that hold so many connections under such a limit of descriptors,
+/// all of one size. The limit is that of [`raise_descriptor_limit`].
+#[must_use]
+pub fn lanes_for(connections: u32, descriptors_max: u64) -> Tables {
+    let connections = connections.max(1);
+    let slots_max = descriptors_max.clamp(1, SLOTS_MAX) as u32;
+    let lanes = connections.div_ceil(slots_max);
+    let slots = connections.div_ceil(lanes);
+    Tables { lanes, slots }
+}
+
+/// Raises the soft limit of descriptors of this process to the hard one, which needs no
+/// privilege, and returns it. Processes started afterwards inherit it.
+///
+/// # Errors
+/// [`Missing::Refused`] if the kernel refuses, as where the hard limit is above the sysctl
+/// `fs.nr_open` (setrlimit(2)).
+pub fn raise_descriptor_limit() -> Result<u64, Missing> {
+    let refused = |call| move |errno| Missing::Refused { call, errno };
+    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).map_err(refused(Call::ReadLimits))?;
+    if soft < hard {
+        setrlimit(Resource::RLIMIT_NOFILE, hard, hard).map_err(refused(Call::SetLimits))?;
+    }
+    Ok(hard)
+}
+
+/// The limit of descriptors that the needs ask for at least: a power of two, from 1,024.
+/// With a lower limit there are more lanes, each of which takes a descriptor of its own,
+/// so that there is one below which they do not fit.
+pub(super) fn needed(needs: &Needs) -> u64 {
+    let mut limit = DESCRIPTORS_MIN;
+    while limit < SLOTS_MAX && plain(needs, limit) > limit {
+        limit *= 2;
+    }
+    limit.max(plain(needs, limit))
+}
+
+/// Plain descriptors of the whole process under such a limit.
+fn plain(needs: &Needs, descriptors_max: u64) -> u64 {
+    let lanes = lanes_for(needs.shard_connections_max, descriptors_max).lanes;
+    u64::from(needs.shards) * u64::from(lanes)
+        + u64::from(needs.executors) * DESCRIPTORS_PER_EXECUTOR
+        + DESCRIPTORS_OTHER
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lanes_hold_all_connections_and_are_as_few_as_the_limit_allows() {
+        let lanes = |connections, limit| {
+            let Tables { lanes, slots } = lanes_for(connections, limit);
+            (lanes, slots)
+        };
+        assert_eq!(lanes(1_000_000, 20_000), (50, 20_000));
+        assert_eq!(lanes(1_000_001, 20_000), (51, 19_608));
+        assert_eq!(lanes(100_000, 1 << 20), (1, 100_000));
+        assert_eq!(lanes(100_000, u64::MAX), (1, 100_000));
+        assert_eq!(lanes(2_000_000, u64::MAX), (2, 1_000_000));
+        assert_eq!(lanes(u32::MAX, u64::MAX), (4096, 1 << 20));
+        assert_eq!(lanes(0, 1024), (1, 1));
+        assert_eq!(lanes(3, 0), (3, 1));
+        for connections in 1..300 {
+            for limit in 1..40 {
+                let Tables { lanes, slots } = lanes_for(connections, limit);
+                assert!(lanes * slots >= connections && u64::from(slots) <= limit);
+                assert!(u64::from(lanes - 1) * limit < u64::from(connections));
+            }
+        }
+    }
+
+    #[test]
+    fn the_limit_leaves_room_for_the_lanes_own_descriptors() {
+        let needed = |shards, shard_connections_max, executors| {
+            needed(&Needs {
+                shards,
+                shard_connections_max,
+                submission_entries: 256,
+                completion_entries: 1024,
+                executors,
+                executor_ring_entries: 128,
+                executor_memory_bytes: 0,
+            })
+        };
+        assert_eq!(needed(1, 1, 0), 1024);
+        assert_eq!(needed(2, 10_000, 3), 1024);
+        assert_eq!(needed(1, 512 * 1024, 0), 1024, "512 lanes and 512 others");
+        assert_eq!(needed(1, 512 * 1024 + 1, 0), 2048);
+        assert_eq!(needed(1, 1_000_000, 0), 2048);
+        assert_eq!(needed(64, 1_000_000, 64), 16384);
+        assert_eq!(needed(1 << 21, 1, 0), (1 << 21) + 512, "a lane each");
+    }
+}

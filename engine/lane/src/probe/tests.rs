@@ -1,0 +1,271 @@
+//! The judge, on hosts that can not be had: each lack alone, and their order.
+
+use super::*;
+use host::Kernel;
+
+const NEEDS: Needs = Needs {
+    shards: 2,
+    shard_connections_max: 1000,
+    submission_entries: 256,
+    completion_entries: 1024,
+    executors: 1,
+    executor_ring_entries: 128,
+    executor_memory_bytes: 1 << 20,
+};
+
+/// Three rings of 36 KiB, three of 16 KiB, one of 8 KiB, and 3 × 1 MiB.
+const NEEDED_BYTES: u64 = (3 * 36 + 3 * 16 + 8 + 3 * 1024) * 1024;
+
+const RUNNING: &str = "6.18.1";
+
+/// A host on which nothing is missing, to an ordinary user.
+fn host() -> Host {
+    Host {
+        kernel: Kernel::new(RUNNING),
+        page_bytes: 4096,
+        io_uring_disabled: 0,
+        io_uring_group: None,
+        groups: vec![7, 12],
+        seccomp: false,
+        capabilities: 0,
+        memlock_max_bytes: NEEDED_BYTES,
+        descriptors_max: 1024,
+    }
+}
+
+const IPC_LOCK: u64 = 1 << 14;
+const SYS_ADMIN: u64 = 1 << 21;
+
+fn judged(host: &Host, trial: Option<&Trial>) -> Vec<Missing> {
+    let tables = lanes_for(NEEDS.shard_connections_max, host.descriptors_max);
+    judge(&NEEDS, host, &Memlock::of(&NEEDS, tables, host), trial)
+}
+
+/// What is missing on that host when the call fails so.
+fn failing(host: &Host, call: Call, errno: Errno) -> Vec<Missing> {
+    judged(host, Some(&Trial::Refused { call, errno }))
+}
+
+const DONE: Trial = Trial::Done { lacks: Vec::new() };
+
+#[test]
+fn nothing_is_missing_where_all_is_just_enough() {
+    assert_eq!(judged(&host(), Some(&DONE)), []);
+}
+
+#[test]
+fn an_old_kernel_is_named_and_nothing_of_io_uring_beside_it() {
+    let kernel = Kernel::new("5.15.0-91-generic");
+    let descriptors_max = 1023;
+    let found = judged(
+        &Host {
+            kernel,
+            descriptors_max,
+            ..host()
+        },
+        None,
+    );
+    let running = "5.15.0-91-generic".to_owned();
+    let [old, few] = &found[..] else {
+        panic!("{found:?}")
+    };
+    assert_eq!(*old, Missing::KernelTooOld { running });
+    assert_eq!(
+        old.to_string(),
+        "Linux 5.15.0-91-generic is too old, for lanes need deferred task work of io_uring, which \
+         came with 6.1: boot 6.1 or newer (Debian 12, Ubuntu 24.04, RHEL 10 or later have it)"
+    );
+    let (needed, limit) = (1024, 1023);
+    assert_eq!(*few, Missing::DescriptorsTooFew { needed, limit });
+}
+
+#[test]
+fn locked_memory_is_added_up_and_compared() {
+    let too_small = |host: &Host, trial: &Trial| match &judged(host, Some(trial))[..] {
+        [] => None,
+        [Missing::MemlockTooSmall { needed_bytes, .. }] => Some(*needed_bytes),
+        other => panic!("{other:?}"),
+    };
+    let short = Host {
+        memlock_max_bytes: NEEDED_BYTES - 1,
+        ..host()
+    };
+    assert_eq!(too_small(&short, &DONE), Some(NEEDED_BYTES));
+    // The same lack, seen by the ring too, is said once.
+    let (call, errno) = (Call::Setup, Errno::ENOMEM);
+    let refused = Trial::Refused { call, errno };
+    assert_eq!(too_small(&short, &refused), Some(NEEDED_BYTES));
+
+    let locker = |memlock_max_bytes| Host {
+        capabilities: IPC_LOCK,
+        memlock_max_bytes,
+        ..host()
+    };
+    assert_eq!(too_small(&locker(512 * 1024), &DONE), None);
+    assert_eq!(too_small(&locker(512 * 1024 - 1), &DONE), Some(512 * 1024));
+
+    let kernel = Kernel::new("6.13.0");
+    let registered_only = Host { kernel, ..short };
+    assert_eq!(too_small(&registered_only, &DONE), None);
+    let memlock_max_bytes = 3 * 1024 * 1024 - 1;
+    let short = Host {
+        memlock_max_bytes,
+        ..registered_only
+    };
+    assert_eq!(too_small(&short, &DONE), Some(3 * 1024 * 1024));
+}
+
+#[test]
+fn a_ring_without_memory_says_whose_memory_it_is() {
+    let memory = |host: &Host| failing(host, Call::Setup, Errno::ENOMEM);
+    let taken = [Missing::MemlockTaken {
+        needed_bytes: NEEDED_BYTES,
+        limit_bytes: NEEDED_BYTES,
+    }];
+    assert_eq!(memory(&host()), taken);
+    assert_eq!(
+        taken[0].to_string(),
+        "this process may lock 3236 KiB of memory and its lanes and executors need 3236 KiB, but \
+         other processes of its user have taken so much that there is not enough for one lane: \
+         end them, or `ulimit -l 6472` as root in the shell that starts it, LimitMEMLOCK=6472K in \
+         its systemd unit, or `docker run --ulimit memlock=6627328`"
+    );
+    let none = [Missing::Memory { call: Call::Setup }];
+    let capabilities = IPC_LOCK;
+    assert_eq!(
+        memory(&Host {
+            capabilities,
+            ..host()
+        }),
+        none
+    );
+    let memlock_max_bytes = u64::MAX;
+    assert_eq!(
+        memory(&Host {
+            memlock_max_bytes,
+            ..host()
+        }),
+        none
+    );
+    // A table of descriptors is not counted.
+    let call = Call::Register;
+    assert_eq!(
+        failing(&host(), call, Errno::ENOMEM),
+        [Missing::Memory { call }]
+    );
+    let kernel = Kernel::new("6.12.0");
+    assert_eq!(memory(&Host { kernel, ..host() }), none);
+    assert_eq!(
+        none[0].to_string(),
+        "the kernel has no memory left for io_uring_setup (ENOMEM, and no limit of locked memory \
+         applies): free some, or raise the limit of the control group (systemd: MemoryMax=, \
+         `docker run --memory`, Kubernetes: resources.limits.memory)"
+    );
+}
+
+#[test]
+fn a_denied_call_is_laid_at_the_right_door() {
+    let setup = |host: &Host, errno| failing(host, Call::Setup, errno);
+    let group = |id| {
+        let name = Some("rings".to_owned());
+        Some(Group { id, name })
+    };
+    let disabled = |io_uring_disabled, id| Host {
+        io_uring_disabled,
+        io_uring_group: group(id),
+        seccomp: true,
+        ..host()
+    };
+    let restricted = Missing::Restricted {
+        group: group(3),
+        own: 7,
+    };
+    let filtered = |call| Missing::Filtered { call };
+    let denied = |errno| Missing::Denied {
+        call: Call::Setup,
+        errno,
+    };
+    assert_eq!(setup(&disabled(2, 12), Errno::EPERM), [Missing::Disabled]);
+    assert_eq!(setup(&disabled(1, 3), Errno::EPERM), [restricted]);
+    // Who is allowed by the sysctl is stopped by something else.
+    assert_eq!(
+        setup(&disabled(1, 12), Errno::EPERM),
+        [filtered(Call::Setup)]
+    );
+    let capabilities = SYS_ADMIN;
+    let administrator = Host {
+        capabilities,
+        ..disabled(1, 3)
+    };
+    assert_eq!(setup(&administrator, Errno::EPERM), [filtered(Call::Setup)]);
+    // The sysctls say nothing to rings that exist.
+    assert_eq!(
+        failing(&disabled(2, 3), Call::Enter, Errno::EPERM),
+        [filtered(Call::Enter)]
+    );
+    let seccomp = true;
+    let filter = Host { seccomp, ..host() };
+    assert_eq!(setup(&filter, Errno::EACCES), [filtered(Call::Setup)]);
+    assert_eq!(setup(&filter, Errno::ENOSYS), [filtered(Call::Setup)]);
+    assert_eq!(setup(&host(), Errno::EPERM), [denied(Errno::EPERM)]);
+    assert_eq!(setup(&host(), Errno::EACCES), [denied(Errno::EACCES)]);
+    assert_eq!(
+        denied(Errno::EACCES).to_string(),
+        "a security module of the kernel denies io_uring_setup (EACCES), for neither a sysctl nor \
+         a seccomp filter does, and lanes run on nothing else: find its message with `journalctl \
+         -k --grep 'denied.*uring'` or `ausearch -m AVC -ts recent`, and allow io_uring to this \
+         program (AppArmor: `io_uring,` in its profile; SELinux: a module by `audit2allow -M \
+         ringcast`)"
+    );
+}
+
+#[test]
+fn a_kernel_without_io_uring() {
+    let found = failing(&host(), Call::Setup, Errno::ENOSYS);
+    assert_eq!(found, [Missing::NotBuilt]);
+    assert_eq!(
+        found[0].to_string(),
+        "the kernel has no io_uring (io_uring_setup: ENOSYS, without a seccomp filter), and lanes \
+         run on nothing else: boot a kernel built with CONFIG_IO_URING=y, which `grep IO_URING \
+         /boot/config-$(uname -r)` shows, and leave sandboxes that imitate Linux, such as gVisor \
+         (docker run --runtime=runc)"
+    );
+}
+
+#[test]
+fn each_thing_that_io_uring_lacks_is_named() {
+    let lacks = vec![
+        Lack::Flag("IORING_SETUP_DEFER_TASKRUN"),
+        Lack::Feature("IORING_FEAT_CQE_SKIP"),
+        Lack::Operation("IORING_OP_SHUTDOWN"),
+    ];
+    let found = judged(&host(), Some(&Trial::Done { lacks }));
+    let sentences: Vec<String> = found.iter().map(ToString::to_string).collect();
+    let lacking = |what| {
+        format!(
+            "io_uring of Linux 6.18.1 lacks the {what}, without which lanes cannot work, though \
+             Linux 6.1 has it: boot a kernel 6.1 or newer as its distribution built it, and leave \
+             sandboxes that imitate Linux"
+        )
+    };
+    assert_eq!(
+        sentences,
+        [
+            lacking("set-up flag IORING_SETUP_DEFER_TASKRUN"),
+            lacking("feature IORING_FEAT_CQE_SKIP"),
+            lacking("operation IORING_OP_SHUTDOWN"),
+        ]
+    );
+}
+
+#[test]
+fn any_other_refusal_names_call_and_error() {
+    let (call, errno) = (Call::Setup, Errno::EINVAL);
+    let found = failing(&host(), call, errno);
+    assert_eq!(found, [Missing::Refused { call, errno }]);
+    assert_eq!(
+        found[0].to_string(),
+        "the kernel refuses io_uring_setup (EINVAL: Invalid argument), without which nothing can \
+         start: what it means there is under ERRORS in `man io_uring_setup`"
+    );
+}

@@ -1,0 +1,218 @@
+//! A ring set up as the lanes' rings are, to hear what the kernel says to it.
+//!
+//! It is asked in the order in which one thing needs another: set-up, features and
+//! operations, a table of direct descriptors, an enter. Nothing is submitted.
+
+use super::{Call, Needs, Tables};
+use io_uring::{Builder, IoUring, Parameters, Probe, opcode};
+use nix::errno::Errno;
+use std::io;
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// A set-up flag by its name, and what sets it on a ring of so many completion entries.
+type Flag = (&'static str, fn(&mut Builder, u32));
+
+/// The flags of a lane's ring, each after those without which the kernel refuses it.
+const FLAGS: [Flag; 5] = [
+    ("IORING_SETUP_CQSIZE", |builder, completion_entries| {
+        builder.setup_cqsize(completion_entries);
+    }),
+    ("IORING_SETUP_SUBMIT_ALL", |builder, _| {
+        builder.setup_submit_all();
+    }),
+    ("IORING_SETUP_SINGLE_ISSUER", |builder, _| {
+        builder.setup_single_issuer();
+    }),
+    ("IORING_SETUP_DEFER_TASKRUN", |builder, _| {
+        builder.setup_defer_taskrun();
+    }),
+    ("IORING_SETUP_TASKRUN_FLAG", |builder, _| {
+        builder.setup_taskrun_flag();
+    }),
+];
+
+/// A feature by its name, and whether a ring has it.
+type Feature = (&'static str, fn(&Parameters) -> bool);
+
+/// The features that lanes rely on.
+const FEATURES: [Feature; 4] = [
+    // A full completion queue delays completions and loses none.
+    ("IORING_FEAT_NODROP", Parameters::is_feature_nodrop),
+    // What an entry points to may be used again once it is submitted.
+    (
+        "IORING_FEAT_SUBMIT_STABLE",
+        Parameters::is_feature_submit_stable,
+    ),
+    // Waiting with a limit of time.
+    ("IORING_FEAT_EXT_ARG", Parameters::is_feature_ext_arg),
+    // A send that succeeds leaves no completion.
+    (
+        "IORING_FEAT_CQE_SKIP",
+        Parameters::is_feature_skip_cqe_on_success,
+    ),
+];
+
+/// The operations that lanes submit.
+const OPERATIONS: [(&str, u8); 11] = [
+    ("IORING_OP_POLL_ADD", opcode::PollAdd::CODE),
+    ("IORING_OP_POLL_REMOVE", opcode::PollRemove::CODE),
+    ("IORING_OP_SENDMSG", opcode::SendMsg::CODE),
+    ("IORING_OP_TIMEOUT", opcode::Timeout::CODE),
+    ("IORING_OP_ASYNC_CANCEL", opcode::AsyncCancel::CODE),
+    ("IORING_OP_CONNECT", opcode::Connect::CODE),
+    ("IORING_OP_CLOSE", opcode::Close::CODE),
+    ("IORING_OP_READ", opcode::Read::CODE),
+    ("IORING_OP_SEND", opcode::Send::CODE),
+    ("IORING_OP_RECV", opcode::Recv::CODE),
+    ("IORING_OP_SHUTDOWN", opcode::Shutdown::CODE),
+];
+
+/// How long the kernel may take to give back what a process had locked that has ended.
+const CHARGE_RETURNED_WITHIN: Duration = Duration::from_secs(5);
+
+/// How long to wait between two attempts.
+const ATTEMPT_INTERVAL: Duration = Duration::from_millis(20);
+
+/// What came of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Trial {
+    /// The kernel refused a call.
+    Refused {
+        /// Which call.
+        call: Call,
+        /// With which error.
+        errno: Errno,
+    },
+    /// The kernel can do all but these.
+    Done {
+        /// What it can not do.
+        lacks: Vec<Lack>,
+    },
+}
+
+/// Something of io_uring that this kernel does not have, by its name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Lack {
+    /// A set-up flag. Where one is refused, nothing else can be asked.
+    Flag(&'static str),
+    /// A feature.
+    Feature(&'static str),
+    /// An operation.
+    Operation(&'static str),
+}
+
+/// Sets a ring up and closes it. Patient is one that waits for locked memory.
+pub(super) fn run(needs: &Needs, tables: Tables, patient: bool) -> Trial {
+    attempt(needs, tables, patient).unwrap_or_else(|(call, error)| {
+        // What the system says has a number; the crate makes no errors of its own.
+        let errno = Errno::from_raw(error.raw_os_error().unwrap_or_default());
+        match refused_flag(call, errno) {
+            Some(flag) => Trial::Done {
+                lacks: vec![Lack::Flag(flag)],
+            },
+            None => Trial::Refused { call, errno },
+        }
+    })
+}
+
+fn attempt(needs: &Needs, tables: Tables, patient: bool) -> Result<Trial, (Call, io::Error)> {
+    let builder = builder(FLAGS.len(), needs.completion_entries);
+    let build = || builder.build(needs.submission_entries);
+    let ring = if patient {
+        while_charged(build)
+    } else {
+        build()
+    };
+    let ring: IoUring = ring.map_err(|error| (Call::Setup, error))?;
+    let registered = |error| (Call::Register, error);
+
+    let mut probe = Probe::new();
+    let submitter = ring.submitter();
+    submitter.register_probe(&mut probe).map_err(registered)?;
+    let features = FEATURES
+        .iter()
+        .filter(|(_, is_there)| !is_there(ring.params()));
+    let operations = OPERATIONS
+        .iter()
+        .filter(|(_, code)| !probe.is_supported(*code));
+    let lacks: Vec<Lack> = features
+        .map(|(name, _)| Lack::Feature(name))
+        .chain(operations.map(|(name, _)| Lack::Operation(name)))
+        .collect();
+    submitter
+        .register_files_sparse(tables.slots)
+        .map_err(registered)?;
+    // There is nothing to submit, but the call is made.
+    ring.submit().map_err(|error| (Call::Enter, error))?;
+    Ok(Trial::Done { lacks })
+}
+
+/// A ring with so many of the lanes' flags.
+fn builder(flags: usize, completion_entries: u32) -> Builder {
+    let mut builder = IoUring::builder();
+    for (_, set) in &FLAGS[..flags] {
+        set(&mut builder, completion_entries);
+    }
+    builder
+}
+
+/// Which flag it is that the kernel does not know, if that was the reason: the first
+/// with which a small ring is refused as well.
+fn refused_flag(call: Call, errno: Errno) -> Option<&'static str> {
+    if (call, errno) != (Call::Setup, Errno::EINVAL) {
+        return None;
+    }
+    let is_refused = |flags: &usize| {
+        let built: io::Result<IoUring> = builder(*flags, 8).build(4);
+        built.is_err_and(|error| error.raw_os_error() == Some(Errno::EINVAL as i32))
+    };
+    let flags = (1..=FLAGS.len()).find(is_refused)?;
+    Some(FLAGS[flags - 1].0)
+}
+
+/// Repeats what fails with ENOMEM, for up to five seconds: the memory that rings had
+/// locked is given back some time after they were closed, or their process ended.
+///
+/// For whatever sets up a ring at start. Sleeps between attempts.
+///
+/// # Errors
+/// That of the last attempt.
+pub fn while_charged<T>(mut attempt: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    let began = Instant::now();
+    loop {
+        match attempt() {
+            Err(error)
+                if error.raw_os_error() == Some(Errno::ENOMEM as i32)
+                    && began.elapsed() < CHARGE_RETURNED_WITHIN =>
+            {
+                thread::sleep(ATTEMPT_INTERVAL);
+            }
+            result => return result,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_is_waited_for_and_nothing_else() {
+        let mut attempts = 0;
+        let mut fail_twice_with = |errno: Errno| {
+            attempts = 0;
+            let result = while_charged(|| {
+                attempts += 1;
+                match attempts {
+                    1 | 2 => Err(io::Error::from(errno)),
+                    attempt => Ok(attempt),
+                }
+            });
+            result.map_err(|error| (error.raw_os_error(), attempts))
+        };
+        assert_eq!(fail_twice_with(Errno::ENOMEM), Ok(3));
+        let denied = (Some(Errno::EPERM as i32), 1);
+        assert_eq!(fail_twice_with(Errno::EPERM), Err(denied));
+    }
+}
