@@ -174,11 +174,10 @@ impl fmt::Display for Missing {
             ),
             Self::Denied { call, errno } => write!(
                 formatter,
-                "a security module of the kernel denies {} ({errno:?}), for neither a sysctl nor a \
-                 seccomp filter does, and lanes run on nothing else: find its message with \
-                 `journalctl -k --grep 'denied.*uring'` or `ausearch -m AVC -ts recent`, and allow \
-                 io_uring to this program (AppArmor: `io_uring,` in its profile; SELinux: a module \
-                 by `audit2allow -M ringcast`)",
+                "a security module such as SELinux denies {} ({errno:?}), for neither a sysctl nor \
+                 a seccomp filter does, and lanes run on nothing else: `ausearch -m AVC -ts recent` \
+                 shows its message, and `ausearch -m AVC -ts recent | audit2allow -M ringcast && \
+                 semodule -i ringcast.pp` as root allows it",
                 call.name()
             ),
             Self::Flag { flag, running } => not_known(formatter, "set-up flag", flag, running),

@@ -211,11 +211,10 @@ fn a_denied_call_is_laid_at_the_right_door() {
     assert_eq!(setup(&host(), Errno::EACCES), [denied(Errno::EACCES)]);
     assert_eq!(
         denied(Errno::EACCES).to_string(),
-        "a security module of the kernel denies io_uring_setup (EACCES), for neither a sysctl nor \
-         a seccomp filter does, and lanes run on nothing else: find its message with `journalctl \
-         -k --grep 'denied.*uring'` or `ausearch -m AVC -ts recent`, and allow io_uring to this \
-         program (AppArmor: `io_uring,` in its profile; SELinux: a module by `audit2allow -M \
-         ringcast`)"
+        "a security module such as SELinux denies io_uring_setup (EACCES), for neither a sysctl \
+         nor a seccomp filter does, and lanes run on nothing else: `ausearch -m AVC -ts recent` \
+         shows its message, and `ausearch -m AVC -ts recent | audit2allow -M ringcast && semodule \
+         -i ringcast.pp` as root allows it"
     );
 }
 
@@ -268,4 +267,87 @@ fn any_other_refusal_names_call_and_error() {
         "the kernel refuses io_uring_setup (EINVAL: Invalid argument), without which nothing can \
          start: what it means there is under ERRORS in `man io_uring_setup`"
     );
+}
+
+/// One of each, as an operator could meet it.
+fn examples() -> Vec<Missing> {
+    let running = || RUNNING.to_owned();
+    let name = Some("rings".to_owned());
+    let named = Group { id: 992, name };
+    vec![
+        Missing::KernelTooOld {
+            running: "5.15.0-91-generic".to_owned(),
+        },
+        Missing::NotBuilt,
+        Missing::Disabled,
+        Missing::Restricted {
+            group: Some(named),
+            own: 1000,
+        },
+        Missing::Restricted {
+            group: None,
+            own: 1000,
+        },
+        Missing::Filtered { call: Call::Setup },
+        Missing::Denied {
+            call: Call::Setup,
+            errno: Errno::EACCES,
+        },
+        Missing::Flag {
+            flag: "IORING_SETUP_DEFER_TASKRUN",
+            running: running(),
+        },
+        Missing::Feature {
+            feature: "IORING_FEAT_CQE_SKIP",
+            running: running(),
+        },
+        Missing::Operation {
+            operation: "IORING_OP_SHUTDOWN",
+            running: running(),
+        },
+        Missing::MemlockTooSmall {
+            needed_bytes: 644 * 1024,
+            limit_bytes: 65536,
+        },
+        Missing::MemlockTaken {
+            needed_bytes: 644 * 1024,
+            limit_bytes: 1024 * 1024,
+        },
+        Missing::Memory { call: Call::Setup },
+        Missing::DescriptorsTooFew {
+            needed: 1024,
+            limit: 256,
+        },
+        Missing::Refused {
+            call: Call::Setup,
+            errno: Errno::EINVAL,
+        },
+    ]
+}
+
+/// The page can be searched for what a log says.
+#[test]
+fn the_book_quotes_every_sentence() {
+    let page = include_str!("../../../../docs/start-up.md");
+    let quoted: Vec<&str> = page
+        .lines()
+        .filter_map(|line| line.strip_prefix("> "))
+        .collect();
+    let quoted = quoted.join(" ");
+    let absent: Vec<String> = examples()
+        .iter()
+        .map(ToString::to_string)
+        .filter(|sentence| !quoted.contains(sentence))
+        .collect();
+    assert!(absent.is_empty(), "docs/start-up.md lacks: {absent:#?}");
+}
+
+#[test]
+fn every_lack_is_one_sentence() {
+    for missing in examples() {
+        let sentence = missing.to_string();
+        assert!(!sentence.contains(['\n', '!', '?']), "{sentence}");
+        assert!(!sentence.contains(". "), "{sentence}");
+        assert!(!sentence.ends_with('.'), "{sentence}");
+    }
 }
