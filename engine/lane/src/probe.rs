@@ -97,14 +97,19 @@ impl fmt::Display for Report {
 /// before something else is mended is not among it.
 pub fn check(needs: &Needs) -> Result<Report, Vec<Missing>> {
     let host = Host::look().map_err(|missing| vec![missing])?;
-    let tables = lanes_for(needs.shard_connections_max, host.descriptors_max);
+    // Where descriptors are too few, the rest is judged as if that were mended.
+    let descriptors_max = host.descriptors_max.max(descriptors::needed(needs));
+    let tables = lanes_for(needs.shard_connections_max, descriptors_max);
     let memlock = Memlock::of(needs, tables, &host);
     // Where the sum is too large already, waiting for a ring would not help.
     let patient = memlock.suffices(&host);
+    let slots = tables
+        .slots
+        .min(descriptors::slots_max(host.descriptors_max));
     let trial = host
         .kernel
         .is_served()
-        .then(|| trial::run(needs, tables, patient));
+        .then(|| trial::run(needs, slots, patient));
     let missing = judge(needs, &host, &memlock, trial.as_ref());
     if !missing.is_empty() {
         return Err(missing);

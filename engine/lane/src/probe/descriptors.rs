@@ -37,10 +37,14 @@ pub struct Tables {
 #[must_use]
 pub fn lanes_for(connections: u32, descriptors_max: u64) -> Tables {
     let connections = connections.max(1);
-    let slots_max = descriptors_max.clamp(1, SLOTS_MAX) as u32;
-    let lanes = connections.div_ceil(slots_max);
+    let lanes = connections.div_ceil(slots_max(descriptors_max));
     let slots = connections.div_ceil(lanes);
     Tables { lanes, slots }
+}
+
+/// The largest table that a ring may have under such a limit of descriptors.
+pub(super) fn slots_max(descriptors_max: u64) -> u32 {
+    descriptors_max.clamp(1, SLOTS_MAX) as u32
 }
 
 /// Raises the soft limit of descriptors of this process to the hard one, which needs no
@@ -122,6 +126,12 @@ mod tests {
         assert_eq!(needed(1, 512 * 1024, 0), 1024, "512 lanes and 512 others");
         assert_eq!(needed(1, 512 * 1024 + 1, 0), 2048);
         assert_eq!(needed(1, 1_000_000, 0), 2048);
+        assert_eq!(needed(1, 1, 31), 1024);
+        assert_eq!(
+            needed(1, 1, 32),
+            2048,
+            "512 for executors, 512 others, 1 lane"
+        );
         assert_eq!(needed(64, 1_000_000, 64), 16384);
         assert_eq!(needed(1 << 21, 1, 0), (1 << 21) + 512, "a lane each");
     }

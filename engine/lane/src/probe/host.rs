@@ -93,6 +93,7 @@ impl Host {
         let others = unistd::getgroups().map_err(refused(Call::ReadGroups))?;
         groups.extend(others.iter().map(|group| group.as_raw()));
         let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+        let user_namespace = fs::read_link("/proc/self/ns/user").unwrap_or_default();
         Ok(Self {
             kernel: Kernel::new(&name.release().to_string_lossy()),
             page_bytes: page_bytes.map_or(4096, |bytes| bytes as u64),
@@ -101,7 +102,7 @@ impl Host {
             io_uring_group: sysctl("io_uring_group").map(group_of),
             groups,
             seccomp: field(&status, "Seccomp:", 10) == Some(SECCOMP_FILTER),
-            capabilities: capabilities(&status),
+            capabilities: capabilities(&status, &user_namespace),
             memlock_max_bytes,
             descriptors_max: raise_descriptor_limit()?,
         })
@@ -150,9 +151,8 @@ fn group_of(id: u32) -> Group {
 
 /// Effective capabilities. In a user namespace of its own a process may have them all,
 /// and none of them counts for io_uring: the kernel asks about the first namespace.
-fn capabilities(status: &str) -> u64 {
-    let namespace = fs::read_link("/proc/self/ns/user");
-    if namespace.is_ok_and(|link| link == Path::new(USER_NAMESPACE_FIRST)) {
+fn capabilities(status: &str, user_namespace: &Path) -> u64 {
+    if user_namespace == Path::new(USER_NAMESPACE_FIRST) {
         field(status, "CapEff:", 16).unwrap_or(0)
     } else {
         0
@@ -195,5 +195,14 @@ mod tests {
         assert_eq!(field(status, "CapEff:", 16), Some(1 << 14 | 1 << 21));
         assert_eq!(field(status, "CapBnd:", 16), None);
         assert_eq!(field("Seccomp:\tnone\n", "Seccomp:", 10), None);
+    }
+
+    #[test]
+    fn capabilities_count_in_the_first_user_namespace_only() {
+        let status = "CapEff:\t0000000000204000\n";
+        let in_namespace = |link| capabilities(status, Path::new(link));
+        assert_eq!(in_namespace("user:[4026531837]"), 1 << 14 | 1 << 21);
+        assert_eq!(in_namespace("user:[4026532570]"), 0);
+        assert_eq!(in_namespace(""), 0, "not to be read");
     }
 }

@@ -5,16 +5,17 @@ use host::Kernel;
 
 const NEEDS: Needs = Needs {
     shards: 2,
-    shard_connections_max: 1000,
+    shard_connections_max: 2000,
     submission_entries: 256,
     completion_entries: 1024,
-    executors: 1,
-    executor_ring_entries: 128,
+    executors: 2,
+    executor_ring_entries: 200,
     executor_memory_bytes: 1 << 20,
 };
 
-/// Three rings of 36 KiB, three of 16 KiB, one of 8 KiB, and 3 × 1 MiB.
-const NEEDED_BYTES: u64 = (3 * 36 + 3 * 16 + 8 + 3 * 1024) * 1024;
+/// Rings of 36 KiB for two lanes of two shards and the probe; for each of two executors
+/// three rings of 256 and 512 entries, and 1 MiB for each; a ring for glommio's probe.
+const NEEDED_BYTES: u64 = (5 * 36 + 2 * 3 * (28 + 1024) + 8) * 1024;
 
 const RUNNING: &str = "6.18.1";
 
@@ -107,12 +108,30 @@ fn locked_memory_is_added_up_and_compared() {
     let kernel = Kernel::new("6.13.0");
     let registered_only = Host { kernel, ..short };
     assert_eq!(too_small(&registered_only, &DONE), None);
-    let memlock_max_bytes = 3 * 1024 * 1024 - 1;
+    let memlock_max_bytes = 6 * 1024 * 1024 - 1;
     let short = Host {
         memlock_max_bytes,
         ..registered_only
     };
-    assert_eq!(too_small(&short, &DONE), Some(3 * 1024 * 1024));
+    assert_eq!(too_small(&short, &DONE), Some(6 * 1024 * 1024));
+}
+
+#[test]
+fn executors_have_a_least_and_lanes_alone_have_none() {
+    let charged = |needs: Needs| {
+        let memlock = Memlock::of(&needs, lanes_for(1, 1024), &host());
+        (memlock.charged_bytes / 1024, memlock.limit_bytes_min / 1024)
+    };
+    let few = Needs {
+        shards: 1,
+        executors: 1,
+        executor_memory_bytes: 1,
+        ..NEEDS
+    };
+    let registered = 3 * 64;
+    assert_eq!(charged(few), (2 * 36 + 3 * 28 + 8 + registered, 512));
+    let executors = 0;
+    assert_eq!(charged(Needs { executors, ..few }), (2 * 36, 0));
 }
 
 #[test]
@@ -125,10 +144,10 @@ fn a_ring_without_memory_says_whose_memory_it_is() {
     assert_eq!(memory(&host()), taken);
     assert_eq!(
         taken[0].to_string(),
-        "this process may lock 3236 KiB of memory and its lanes and executors need 3236 KiB, but \
+        "this process may lock 6500 KiB of memory and its lanes and executors need 6500 KiB, but \
          other processes of its user have taken so much that there is not enough for one lane: \
-         end them, or `ulimit -l 6472` as root in the shell that starts it, LimitMEMLOCK=6472K in \
-         its systemd unit, or `docker run --ulimit memlock=6627328`"
+         end them, or `ulimit -l 13000` as root in the shell that starts it, LimitMEMLOCK=13000K in \
+         its systemd unit, or `docker run --ulimit memlock=13312000`"
     );
     let none = [Missing::Memory { call: Call::Setup }];
     let capabilities = IPC_LOCK;

@@ -3,7 +3,7 @@
 //! It is asked in the order in which one thing needs another: set-up, features and
 //! operations, a table of direct descriptors, an enter. Nothing is submitted.
 
-use super::{Call, Needs, Tables};
+use super::{Call, Needs};
 use io_uring::{Builder, IoUring, Parameters, Probe, opcode};
 use nix::errno::Errno;
 use std::io;
@@ -102,12 +102,13 @@ pub(super) enum Lack {
     Operation(&'static str),
 }
 
-/// Sets a ring up and closes it. Patient is one that waits for locked memory.
-pub(super) fn run(needs: &Needs, tables: Tables, patient: bool) -> Trial {
-    attempt(needs, tables, patient).unwrap_or_else(|(call, error)| {
+/// Sets a ring up, with so many direct descriptors, and closes it. Patient is one that
+/// waits for locked memory.
+pub(super) fn run(needs: &Needs, slots: u32, patient: bool) -> Trial {
+    attempt(needs, slots, patient).unwrap_or_else(|(call, error)| {
         // What the system says has a number; the crate makes no errors of its own.
         let errno = Errno::from_raw(error.raw_os_error().unwrap_or_default());
-        match refused_flag(call, errno) {
+        match refused_flag(&FLAGS, call, errno) {
             Some(flag) => Trial::Done {
                 lacks: vec![Lack::Flag(flag)],
             },
@@ -116,8 +117,8 @@ pub(super) fn run(needs: &Needs, tables: Tables, patient: bool) -> Trial {
     })
 }
 
-fn attempt(needs: &Needs, tables: Tables, patient: bool) -> Result<Trial, (Call, io::Error)> {
-    let builder = builder(FLAGS.len(), needs.completion_entries);
+fn attempt(needs: &Needs, slots: u32, patient: bool) -> Result<Trial, (Call, io::Error)> {
+    let builder = builder(&FLAGS, needs.completion_entries);
     let build = || builder.build(needs.submission_entries);
     let ring = if patient {
         while_charged(build)
@@ -140,35 +141,35 @@ fn attempt(needs: &Needs, tables: Tables, patient: bool) -> Result<Trial, (Call,
         .map(|(name, _)| Lack::Feature(name))
         .chain(operations.map(|(name, _)| Lack::Operation(name)))
         .collect();
-    submitter
-        .register_files_sparse(tables.slots)
-        .map_err(registered)?;
+    submitter.register_files_sparse(slots).map_err(registered)?;
     // There is nothing to submit, but the call is made.
     ring.submit().map_err(|error| (Call::Enter, error))?;
     Ok(Trial::Done { lacks })
 }
 
-/// A ring with so many of the lanes' flags.
-fn builder(flags: usize, completion_entries: u32) -> Builder {
+/// A ring with these flags.
+fn builder(flags: &[Flag], completion_entries: u32) -> Builder {
     let mut builder = IoUring::builder();
-    for (_, set) in &FLAGS[..flags] {
+    for (_, set) in flags {
         set(&mut builder, completion_entries);
     }
     builder
 }
 
-/// Which flag it is that the kernel does not know, if that was the reason: the first
-/// with which a small ring is refused as well.
-fn refused_flag(call: Call, errno: Errno) -> Option<&'static str> {
+/// Which of the flags it is that the kernel does not know, if that was the reason: the
+/// first with which a small ring is refused as well.
+fn refused_flag(flags: &[Flag], call: Call, errno: Errno) -> Option<&'static str> {
     if (call, errno) != (Call::Setup, Errno::EINVAL) {
         return None;
     }
-    let is_refused = |flags: &usize| {
-        let built: io::Result<IoUring> = builder(*flags, 8).build(4);
+    let is_refused = |flags: &[Flag]| {
+        let built: io::Result<IoUring> = builder(flags, 8).build(4);
         built.is_err_and(|error| error.raw_os_error() == Some(Errno::EINVAL as i32))
     };
-    let flags = (1..=FLAGS.len()).find(is_refused)?;
-    Some(FLAGS[flags - 1].0)
+    let known = (0..=flags.len()).take_while(|count| !is_refused(&flags[..*count]));
+    // Where even a ring without flags is refused, it is not for a flag.
+    let (name, _) = flags.get(known.last()?)?;
+    Some(name)
 }
 
 /// Repeats what fails with ENOMEM, for up to five seconds: the memory that rings had
@@ -196,6 +197,35 @@ pub fn while_charged<T>(mut attempt: impl FnMut() -> io::Result<T>) -> io::Resul
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Every kernel refuses this flag without the one before it in `FLAGS`, as an older
+    /// one refuses it at all.
+    #[test]
+    fn the_flag_that_is_refused_is_found() {
+        let flags = [FLAGS[0], FLAGS[1], FLAGS[3]];
+        let found = |flags, errno| refused_flag(flags, Call::Setup, errno);
+        let name = "IORING_SETUP_DEFER_TASKRUN";
+        assert_eq!(found(&flags, Errno::EINVAL), Some(name));
+        assert_eq!(found(&flags, Errno::EPERM), None);
+        assert_eq!(refused_flag(&flags, Call::Register, Errno::EINVAL), None);
+        assert_eq!(found(&FLAGS, Errno::EINVAL), None);
+    }
+
+    #[test]
+    fn sizes_that_are_refused_are_no_fault_of_a_flag() {
+        let needs = Needs {
+            shards: 1,
+            shard_connections_max: 1,
+            submission_entries: 256,
+            completion_entries: 128,
+            executors: 0,
+            executor_ring_entries: 0,
+            executor_memory_bytes: 0,
+        };
+        let (call, errno) = (Call::Setup, Errno::EINVAL);
+        let trial = run(&needs, 1, true);
+        assert_eq!(trial, Trial::Refused { call, errno });
+    }
 
     #[test]
     fn memory_is_waited_for_and_nothing_else() {
