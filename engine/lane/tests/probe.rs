@@ -20,11 +20,11 @@ use std::io::{self, BufRead, BufReader, Read};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 
-/// With 1,024 descriptors two lanes for each shard. Five rings of 36 KiB with the probe's
+/// With 1,024 descriptors two lanes for each shard. Seven rings of 36 KiB with the probe's
 /// own, three times 64 KiB and a ring of 16 KiB for the executor, and 8 KiB for its
 /// probe: less than the executor's least, 512 KiB.
 const NEEDS: Needs = Needs {
-    shards: 2,
+    shards: 3,
     shard_connections_max: 2000,
     submission_entries: 256,
     completion_entries: 1024,
@@ -197,10 +197,10 @@ fn said_lacking(restrictions: &[&str]) -> String {
 fn nothing_missing() -> String {
     let name = uname().expect("the kernel has a name");
     let running = name.release().to_string_lossy();
-    // 5 × 36 + 3 × 16 + 8, where rings are counted, and 3 × 64 in any case.
-    let kib = if rings_are_counted() { 428 } else { 192 };
+    // 7 × 36 + 3 × 16 + 8, where rings are counted, and 3 × 64 in any case.
+    let kib = if rings_are_counted() { 500 } else { 192 };
     format!(
-        "Linux {running}: io_uring has all that lanes need\n4 lanes of up to 1000 connections \
+        "Linux {running}: io_uring has all that lanes need\n6 lanes of up to 1000 connections \
          each; {kib} KiB of locked memory, 512 KiB allowed\n"
     )
 }
