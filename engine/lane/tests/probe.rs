@@ -200,7 +200,7 @@ fn nothing_missing() -> String {
     // 7 × 36 + 3 × 16 + 8, where rings are counted, and 3 × 64 in any case.
     let kib = if rings_are_counted() { 500 } else { 192 };
     format!(
-        "Linux {running}: io_uring has all that lanes need\n6 lanes of up to 1000 connections \
+        "Linux {running}: io_uring has all that lanes need\n6 lanes of up to 1024 connections \
          each; {kib} KiB of locked memory, 512 KiB allowed\n"
     )
 }

@@ -28,17 +28,17 @@ pub struct Tables {
     /// Lanes of the shard, 1 or more.
     pub lanes: u32,
     /// Direct descriptors of each lane, 1 to 1,048,576. All lanes together have as many
-    /// as there may be connections, or a few more.
+    /// as there may be connections, or more.
     pub slots: u32,
 }
 
 /// The fewest lanes that hold so many connections under such a limit of descriptors,
-/// all of one size. The limit is that of [`raise_descriptor_limit`].
+/// all of one size, as [`Settings`](crate::Settings) describe them. The limit is that of [`raise_descriptor_limit`].
 #[must_use]
 pub fn lanes_for(connections: u32, descriptors_max: u64) -> Tables {
     let connections = connections.max(1);
-    let lanes = connections.div_ceil(slots_max(descriptors_max));
-    let slots = connections.div_ceil(lanes);
+    let slots = slots_max(descriptors_max).min(connections);
+    let lanes = connections.div_ceil(slots);
     Tables { lanes, slots }
 }
 
@@ -92,10 +92,10 @@ mod tests {
             (lanes, slots)
         };
         assert_eq!(lanes(1_000_000, 20_000), (50, 20_000));
-        assert_eq!(lanes(1_000_001, 20_000), (51, 19_608));
+        assert_eq!(lanes(1_000_001, 20_000), (51, 20_000));
         assert_eq!(lanes(100_000, 1 << 20), (1, 100_000));
         assert_eq!(lanes(100_000, u64::MAX), (1, 100_000));
-        assert_eq!(lanes(2_000_000, u64::MAX), (2, 1_000_000));
+        assert_eq!(lanes(2_000_000, u64::MAX), (2, 1 << 20));
         assert_eq!(lanes(u32::MAX, u64::MAX), (4096, 1 << 20));
         assert_eq!(lanes(0, 1024), (1, 1));
         assert_eq!(lanes(3, 0), (3, 1));

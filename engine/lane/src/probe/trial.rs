@@ -54,15 +54,11 @@ const FEATURES: [Feature; 4] = [
 ];
 
 /// The operations that lanes submit.
-const OPERATIONS: [(&str, u8); 11] = [
+const OPERATIONS: [(&str, u8); 7] = [
     ("IORING_OP_POLL_ADD", opcode::PollAdd::CODE),
-    ("IORING_OP_POLL_REMOVE", opcode::PollRemove::CODE),
-    ("IORING_OP_SENDMSG", opcode::SendMsg::CODE),
     ("IORING_OP_TIMEOUT", opcode::Timeout::CODE),
     ("IORING_OP_ASYNC_CANCEL", opcode::AsyncCancel::CODE),
-    ("IORING_OP_CONNECT", opcode::Connect::CODE),
     ("IORING_OP_CLOSE", opcode::Close::CODE),
-    ("IORING_OP_READ", opcode::Read::CODE),
     ("IORING_OP_SEND", opcode::Send::CODE),
     ("IORING_OP_RECV", opcode::Recv::CODE),
     ("IORING_OP_SHUTDOWN", opcode::Shutdown::CODE),
