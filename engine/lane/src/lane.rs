@@ -1,11 +1,11 @@
 //! One io_uring: entries in, completions out.
 
+use crate::probe;
 use io_uring::types::{Fixed, SubmitArgs, Timespec};
 use io_uring::{IoUring, cqueue, squeue};
 use std::fmt;
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
-use std::time::{Duration, Instant};
 
 /// A ring, and how many of its entries are not submitted yet.
 pub(crate) struct Lane {
@@ -76,9 +76,6 @@ impl std::error::Error for SetUpError {
     }
 }
 
-/// The kernel gives the locked memory of a process that ended back some time later.
-const MEMORY_WAIT_MAX: Duration = Duration::from_secs(5);
-
 /// Submitting fails for want of memory or room for completions, and goes on when
 /// there is some. If it does so as often as this, it will not.
 const SUBMITS_MAX: u32 = 100_000;
@@ -87,15 +84,9 @@ impl Lane {
     /// # Errors
     /// If the kernel refuses the ring, or the table.
     pub(crate) fn open(size: Size) -> Result<Self, SetUpError> {
-        let began = Instant::now();
-        let ring = loop {
-            match Self::set_up(size) {
-                Err(error) if is_temporary(&error) && began.elapsed() < MEMORY_WAIT_MAX => {
-                    std::thread::sleep(Duration::from_millis(20));
-                }
-                other => break other.map_err(SetUpError::at("set up a ring"))?,
-            }
-        };
+        let builder = probe::ring_like_a_lanes(size.completion_entries);
+        let ring = probe::while_charged(|| builder.build(size.submission_entries))
+            .map_err(SetUpError::at("set up a ring"))?;
         let submitter = ring.submitter();
         submitter
             .register_files_sparse(size.descriptors)
@@ -105,16 +96,6 @@ impl Lane {
             .register_iowq_max_workers(&mut [1, 1])
             .map_err(SetUpError::at("limit its threads"))?;
         Ok(Self { ring, queued: 0 })
-    }
-
-    fn set_up(size: Size) -> io::Result<IoUring> {
-        IoUring::builder()
-            .setup_single_issuer()
-            .setup_defer_taskrun()
-            .setup_taskrun_flag()
-            .setup_submit_all()
-            .setup_cqsize(size.completion_entries)
-            .build(size.submission_entries)
     }
 
     /// Moves a socket into the table.

@@ -2,6 +2,7 @@
 
 use crate::connections::{Connections, Order, Requests};
 use crate::lane::{Completion, Lane, SetUpError, Size};
+use crate::probe::lanes_for;
 use crate::request::{self, Request};
 use io_uring::types::{Fixed, Timespec};
 use io_uring::{opcode, squeue};
@@ -23,25 +24,23 @@ pub struct Settings {
     /// never overflows them.
     pub completion_entries: u32,
     /// Direct descriptors of one lane: no more than the process may have open, which
-    /// is how the kernel bounds each table, and no more than [`Self::DESCRIPTORS_MAX`].
+    /// is how the kernel bounds each table.
     pub descriptors: u32,
 }
 
 impl Settings {
-    /// The largest table of direct descriptors that the kernel makes.
-    pub const DESCRIPTORS_MAX: u32 = 1 << 20;
-
     /// Lanes for so many connections, each with as many descriptors as the soft limit
-    /// of the process allows (`ulimit -n`), which should have been raised before.
+    /// of the process allows (`ulimit -n`); see
+    /// [`raise_descriptor_limit`](crate::probe::raise_descriptor_limit).
     #[must_use]
     pub fn for_connections(connections: u32) -> Self {
+        // The call fails only for a resource that is none; the least is then assumed.
         let (soft, _) = getrlimit(Resource::RLIMIT_NOFILE).unwrap_or((1024, 1024));
-        let limit = u32::try_from(soft).unwrap_or(u32::MAX);
         Self {
             connections,
             submission_entries: 256,
             completion_entries: 2048,
-            descriptors: limit.min(Self::DESCRIPTORS_MAX).min(connections).max(1),
+            descriptors: lanes_for(connections, soft).slots,
         }
     }
 }

@@ -114,7 +114,7 @@ pub(super) fn run(needs: &Needs, slots: u32, patient: bool) -> Trial {
 }
 
 fn attempt(needs: &Needs, slots: u32, patient: bool) -> Result<Trial, (Call, io::Error)> {
-    let builder = builder(&FLAGS, needs.completion_entries);
+    let builder = ring_like_a_lanes(needs.completion_entries);
     let build = || builder.build(needs.submission_entries);
     let ring = if patient {
         while_charged(build)
@@ -141,6 +141,11 @@ fn attempt(needs: &Needs, slots: u32, patient: bool) -> Result<Trial, (Call, io:
     // There is nothing to submit, but the call is made.
     ring.submit().map_err(|error| (Call::Enter, error))?;
     Ok(Trial::Done { lacks })
+}
+
+/// Sets up the ring of a lane.
+pub(crate) fn ring_like_a_lanes(completion_entries: u32) -> Builder {
+    builder(&FLAGS, completion_entries)
 }
 
 /// A ring with these flags.
