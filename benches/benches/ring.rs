@@ -8,9 +8,7 @@
 //! `cargo bench -p ringcast-benches --bench ring -- check` runs each once, with few
 //! records, and measures nothing.
 
-use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
-use nix::unistd::Pid;
-use ringcast_benches::{Comparison, Program};
+use ringcast_benches::{Comparison, Core, Program};
 use ringcast_ring::{Consumer, Kind, Producer};
 use std::hint::black_box;
 use std::sync::Barrier;
@@ -25,10 +23,10 @@ const SPINS_MAX: usize = 1 << 14;
 
 fn main() {
     let is_check = std::env::args().any(|argument| argument == "check");
-    let cores = two_cores();
+    let cores = Core::first_two();
     println!("{}", Comparison::HEADER);
     if let Some((first, _)) = cores {
-        pin(first);
+        first.pin();
     }
     for batch in [1, 64] {
         compare::<32>(batch, cores, is_check);
@@ -38,20 +36,6 @@ fn main() {
     if cores.is_none() {
         println!("between two cores: not measured, this process may use one only");
     }
-}
-
-/// The first two processors that this process may use.
-fn two_cores() -> Option<(usize, usize)> {
-    let allowed = sched_getaffinity(Pid::from_raw(0)).ok()?;
-    let mut cores = (0..CpuSet::count()).filter(|core| allowed.is_set(*core).unwrap_or(false));
-    Some((cores.next()?, cores.next()?))
-}
-
-/// Keeps this thread on one processor.
-fn pin(core: usize) {
-    let mut cores = CpuSet::new();
-    cores.set(core).expect("it came out of such a set");
-    sched_setaffinity(Pid::from_raw(0), &cores).expect("it is an allowed one");
 }
 
 /// A queue with its two ends, which can be in different threads.
@@ -189,7 +173,7 @@ struct TwoThreads<Q> {
     queue: Q,
     body: Vec<u8>,
     batch: usize,
-    reader_core: usize,
+    reader_core: Core,
 }
 
 impl<Q: Ends> Program for TwoThreads<Q> {
@@ -199,7 +183,7 @@ impl<Q: Ends> Program for TwoThreads<Q> {
         let barrier = Barrier::new(2);
         thread::scope(|scope| {
             scope.spawn(|| {
-                pin(core);
+                core.pin();
                 barrier.wait();
                 let mut left = count * batch;
                 while left > 0 {
@@ -231,7 +215,7 @@ fn insist<T>(mut attempt: impl FnMut() -> Option<T>) -> T {
     }
 }
 
-fn compare<const BYTES: usize>(batch: usize, cores: Option<(usize, usize)>, is_check: bool) {
+fn compare<const BYTES: usize>(batch: usize, cores: Option<(Core, Core)>, is_check: bool) {
     let body = || vec![0x5A; BYTES];
     let name = format!("{BYTES} B, {batch} at a time, one thread");
     let mut ours = OneThread {

@@ -7,6 +7,10 @@
 
 #![forbid(unsafe_code)]
 
+mod cores;
+
+pub use cores::Core;
+
 use std::fmt;
 use std::time::{Duration, Instant};
 

@@ -1,0 +1,59 @@
+//! What this machine can do with nothing around it, and what servers make of that.
+//!
+//! One program: `limits` runs the bare loops and the servers that it starts itself,
+//! `probe` measures one that runs already. Both start this same program again for the
+//! other side of a measurement.
+
+#![deny(unsafe_code)]
+
+mod child;
+mod clock;
+mod contestant;
+mod environment;
+mod error;
+mod limits;
+mod machine;
+mod probe;
+mod relay;
+mod report;
+
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+/// What a push can cost on this machine, and what it costs.
+#[derive(Debug, Parser)]
+#[command(version, max_term_width = 100)]
+struct CommandLine {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// The machine with nothing around it, and the bare relay
+    Limits(limits::LimitsArguments),
+    /// A server that runs already, with the same workloads
+    Probe(limits::ProbeArguments),
+    /// The bare relay, as a child of this program
+    #[command(hide = true)]
+    Relay(relay::Arguments),
+    /// Bare sends, as a child of this program
+    #[command(hide = true)]
+    Sender(machine::sender::Arguments),
+}
+
+fn main() -> ExitCode {
+    let outcome = match CommandLine::parse().command {
+        Command::Limits(arguments) => limits::run(&arguments),
+        Command::Probe(arguments) => limits::probe(&arguments),
+        Command::Relay(arguments) => relay::run(&arguments),
+        Command::Sender(arguments) => machine::sender::run(&arguments),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("ringcast-benches: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,335 @@
+//! What comes out of a run: figures of several rounds, told as medians with their
+//! spread and as ratios to a bare loop, for people as a table and for programs as JSON.
+//!
+//! A ratio is taken in each round, between figures that were measured one right after
+//! the other, and of those the median: a machine whose speed drifts moves both.
+
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::fmt;
+
+/// Who others are told in ratios to: the first of these that did the same.
+const BASELINES: [&str; 2] = ["io_uring", "relay"];
+
+/// Which part of its time the probe worked.
+pub(crate) const PROBE_BUSY: &str = "probe";
+
+/// Which part of a processor the server used.
+pub(crate) const SERVER_BUSY: &str = "server";
+
+/// A probe that is busier than this may be what was measured.
+const BUSY_MAX: f64 = 0.95;
+
+/// One number of one round.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Figure {
+    /// What was counted.
+    pub(crate) name: &'static str,
+    /// `ns`, `1/s` or `share` (of 1).
+    pub(crate) unit: &'static str,
+    /// How much.
+    pub(crate) value: f64,
+}
+
+impl Figure {
+    /// So much of that.
+    pub(crate) fn new(name: &'static str, unit: &'static str, value: f64) -> Self {
+        Self { name, unit, value }
+    }
+}
+
+/// What was done: the same for all who did it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct What {
+    /// For people.
+    pub(crate) what: String,
+    /// For programs: subscribers, bytes, messages.
+    pub(crate) parameters: BTreeMap<&'static str, u64>,
+}
+
+/// All figures of a run, round by round.
+#[derive(Debug, Default)]
+pub(crate) struct Rounds(Vec<Recorded>);
+
+#[derive(Debug)]
+struct Recorded {
+    what: What,
+    who: String,
+    figures: Vec<(Figure, Vec<f64>)>,
+}
+
+impl Rounds {
+    /// Adds what somebody did in one round.
+    ///
+    /// # Panics
+    /// If it has other figures than in the round before.
+    pub(crate) fn record(&mut self, what: &What, who: &str, figures: &[Figure]) {
+        let is_it = |row: &&mut Recorded| row.what == *what && row.who == who;
+        if let Some(row) = self.0.iter_mut().find(is_it) {
+            assert_eq!(row.figures.len(), figures.len(), "{} by {who}", what.what);
+            for ((known, rounds), figure) in row.figures.iter_mut().zip(figures) {
+                assert_eq!(known.name, figure.name, "{} by {who}", what.what);
+                rounds.push(figure.value);
+            }
+            return;
+        }
+        let figures = figures.iter().map(|figure| (*figure, vec![figure.value]));
+        let row = Recorded {
+            what: what.clone(),
+            who: who.to_owned(),
+            figures: figures.collect(),
+        };
+        // Behind the others who did the same.
+        let after = self.0.iter().rposition(|row| row.what == *what);
+        self.0.insert(after.map_or(self.0.len(), |at| at + 1), row);
+    }
+
+    /// All rounds in numbers.
+    pub(crate) fn rows(&self) -> Vec<Row> {
+        let row = |recorded: &Recorded| Row {
+            what: recorded.what.clone(),
+            who: recorded.who.clone(),
+            figures: recorded
+                .figures
+                .iter()
+                .map(|(figure, rounds)| Summary {
+                    name: figure.name,
+                    unit: figure.unit,
+                    spread: Spread::of(rounds),
+                    rounds: rounds.clone(),
+                    ratio: self.ratio(recorded, figure, rounds),
+                })
+                .collect(),
+        };
+        self.0.iter().map(row).collect()
+    }
+
+    fn ratio(&self, own: &Recorded, figure: &Figure, rounds: &[f64]) -> Option<Ratio> {
+        if figure.unit == "share" {
+            return None;
+        }
+        let (of, baseline) = BASELINES.iter().find_map(|name| {
+            let is_it = |row: &&Recorded| row.what == own.what && row.who == *name;
+            let row = self.0.iter().find(is_it)?;
+            let same = row
+                .figures
+                .iter()
+                .find(|(known, _)| known.name == figure.name)?;
+            Some((*name, &same.1))
+        })?;
+        if of == own.who {
+            return None;
+        }
+        let ratios: Vec<_> = rounds
+            .iter()
+            .zip(baseline)
+            .map(|(own, base)| own / base)
+            .collect();
+        Some(Ratio {
+            of,
+            spread: Spread::of(&ratios),
+        })
+    }
+}
+
+/// What somebody did, and how it went.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(crate) struct Row {
+    #[serde(flatten)]
+    pub(crate) what: What,
+    /// Which loop or server.
+    pub(crate) who: String,
+    pub(crate) figures: Vec<Summary>,
+}
+
+/// A figure over all rounds.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(crate) struct Summary {
+    pub(crate) name: &'static str,
+    pub(crate) unit: &'static str,
+    #[serde(flatten)]
+    pub(crate) spread: Spread,
+    pub(crate) rounds: Vec<f64>,
+    /// Beside the bare loop that did the same.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) ratio: Option<Ratio>,
+}
+
+/// A figure divided by that of a baseline, round by round.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(crate) struct Ratio {
+    pub(crate) of: &'static str,
+    #[serde(flatten)]
+    pub(crate) spread: Spread,
+}
+
+/// Several rounds in three numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub(crate) struct Spread {
+    pub(crate) median: f64,
+    pub(crate) min: f64,
+    pub(crate) max: f64,
+}
+
+impl Spread {
+    /// Of an even number the median is the mean of the two in the middle.
+    ///
+    /// # Panics
+    /// Of none.
+    fn of(rounds: &[f64]) -> Self {
+        let mut sorted = rounds.to_vec();
+        sorted.sort_by(f64::total_cmp);
+        let middle = sorted.len() / 2;
+        let median = if sorted.len().is_multiple_of(2) {
+            (sorted[middle - 1] + sorted[middle]) / 2.0
+        } else {
+            sorted[middle]
+        };
+        Self {
+            median,
+            min: sorted[0],
+            max: sorted[sorted.len() - 1],
+        }
+    }
+}
+
+/// The rows for people: a line for each figure, and one for who was how busy.
+pub(crate) struct Table<'a>(pub(crate) &'a [Row]);
+
+impl fmt::Display for Table<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let heads = ["what", "who", "figure", "median (min … max)", "ratio"];
+        let [what, who, figure, spread, ratio] = heads;
+        line(formatter, [what, who, figure, spread, ratio])?;
+        let mut previous = "";
+        for row in self.0 {
+            let is_same = row.what.what == previous;
+            previous = &row.what.what;
+            let mut what = if is_same { "" } else { previous };
+            let mut who = &*row.who;
+            let (shares, figures): (Vec<_>, Vec<_>) = row
+                .figures
+                .iter()
+                .partition(|summary| summary.unit == "share");
+            for summary in figures {
+                let spread = readable(summary.unit, summary.spread);
+                let ratio = summary.ratio.as_ref().map_or(String::new(), |ratio| {
+                    let Spread { median, min, max } = ratio.spread;
+                    format!("{median:.2} × {} ({min:.2} … {max:.2})", ratio.of)
+                });
+                line(formatter, [what, who, summary.name, &spread, &ratio])?;
+                (what, who) = ("", "");
+            }
+            if !shares.is_empty() {
+                line(formatter, ["", "", "busy", &busy(&shares), ""])?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn line(
+    formatter: &mut fmt::Formatter<'_>,
+    [what, who, figure, spread, ratio]: [&str; 5],
+) -> fmt::Result {
+    let line = format!("{what:<42} {who:<14} {figure:<15} {spread:<37} {ratio}");
+    writeln!(formatter, "{}", line.trim_end())
+}
+
+fn busy(shares: &[&Summary]) -> String {
+    let each = shares.iter().map(|summary| {
+        let share = summary.spread.median;
+        let is_saturated = summary.name == PROBE_BUSY && share > BUSY_MAX;
+        let note = if is_saturated { " (saturated!)" } else { "" };
+        format!("{} {:.0} %{note}", summary.name, share * 100.0)
+    });
+    each.collect::<Vec<_>>().join(", ")
+}
+
+/// All three numbers in the unit that suits the median.
+fn readable(unit: &str, Spread { median, min, max }: Spread) -> String {
+    let (divisor, unit) = match unit {
+        "ns" if median >= 1e6 => (1e6, "ms"),
+        "ns" if median >= 1e3 => (1e3, "µs"),
+        "1/s" if median >= 1e6 => (1e6, "million/s"),
+        "1/s" if median >= 1e3 => (1e3, "thousand/s"),
+        unit => (1.0, unit),
+    };
+    let [median, min, max] = [median, min, max].map(|value| value / divisor);
+    format!("{median:.2} {unit} ({min:.2} … {max:.2})")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn what(name: &str) -> What {
+        What {
+            what: name.to_owned(),
+            parameters: BTreeMap::from([("subscribers", 3)]),
+        }
+    }
+
+    /// Relay and another server; the machine doubles its speed in the second round.
+    fn drifting() -> Rounds {
+        let mut rounds = Rounds::default();
+        for (relay, other) in [(1_000.0, 1_500.0), (500.0, 800.0), (1_000.0, 1_400.0)] {
+            rounds.record(&what("a"), "other", &[Figure::new("p50", "ns", other)]);
+            rounds.record(&what("b"), "other", &[Figure::new("p50", "ns", 1.0)]);
+            let busy = Figure::new(PROBE_BUSY, "share", 0.96);
+            rounds.record(
+                &what("a"),
+                "relay",
+                &[Figure::new("p50", "ns", relay), busy],
+            );
+        }
+        rounds
+    }
+
+    #[test]
+    fn ratios_are_of_each_round_and_only_where_there_is_a_baseline() {
+        let rows = drifting().rows();
+        let names: Vec<_> = rows
+            .iter()
+            .map(|row| (&*row.what.what, &*row.who))
+            .collect();
+        assert_eq!(names, [("a", "other"), ("a", "relay"), ("b", "other")]);
+        let other = &rows[0].figures[0];
+        assert_eq!(other.spread.median, 1_400.0);
+        assert_eq!((other.spread.min, other.spread.max), (800.0, 1_500.0));
+        let ratio = other.ratio.as_ref().expect("the relay did the same");
+        assert_eq!(ratio.of, "relay");
+        assert_eq!(
+            (ratio.spread.min, ratio.spread.median, ratio.spread.max),
+            (1.4, 1.5, 1.6)
+        );
+        assert_eq!(rows[1].figures[0].ratio, None);
+        assert_eq!(rows[2].figures[0].ratio, None);
+    }
+
+    #[test]
+    fn the_table_has_a_line_for_each_figure_and_warns_of_a_saturated_probe() {
+        let rows = drifting().rows();
+        let table = Table(&rows).to_string();
+        let lines: Vec<_> = table.lines().collect();
+        assert_eq!(lines.len(), 5);
+        assert!(lines[1].contains("1.40 µs (0.80 … 1.50)"), "{}", lines[1]);
+        assert!(
+            lines[1].contains("1.50 × relay (1.40 … 1.60)"),
+            "{}",
+            lines[1]
+        );
+        assert!(
+            lines[3].ends_with("busy            probe 96 % (saturated!)"),
+            "{}",
+            lines[3]
+        );
+        assert!(lines[4].starts_with("b "), "{}", lines[4]);
+    }
+
+    #[test]
+    fn an_even_number_has_its_median_in_the_middle() {
+        assert_eq!(Spread::of(&[4.0, 1.0, 3.0, 2.0]).median, 2.5);
+        assert_eq!(Spread::of(&[4.0]).median, 4.0);
+    }
+}
