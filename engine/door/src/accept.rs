@@ -2,7 +2,7 @@
 
 use crate::authenticate::Authenticate;
 use crate::counters::Counters;
-use crate::hall::{Hall, RETRY_AFTER};
+use crate::hall::Hall;
 use crate::refusal::Refusal;
 use crate::visitor::Visitor;
 use nix::errno::Errno;
@@ -14,7 +14,6 @@ use std::net::SocketAddr;
 use std::os::fd::AsFd;
 use std::sync::Arc;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::time::sleep;
 
 /// What newcomers of one listener have in common.
 pub(crate) struct Entrance {
@@ -44,15 +43,17 @@ pub(crate) async fn accept_all(listener: TcpListener, entrance: Arc<Entrance>, h
             Err(error) if concerns_one_connection(&error) => {
                 Counters::add(&hall.counters.aborted);
             }
-            // accept(2) looks for a descriptor first, and then whether anybody waits.
-            Err(_) if !somebody_waits(&listener) => sleep(RETRY_AFTER).await,
             Err(error) => {
-                Counters::add(&hall.counters.accept_failed);
-                // Once, until accepting succeeds again.
-                if !std::mem::replace(&mut is_troubled, true) {
-                    (entrance.report)(Trouble::new(entrance.address, error));
+                // accept(2) looks for a descriptor first, and then whether anybody waits.
+                let somebody_waits = somebody_waits(&listener);
+                if somebody_waits {
+                    Counters::add(&hall.counters.accept_failed);
+                    // Once, until accepting succeeds again.
+                    if !std::mem::replace(&mut is_troubled, true) {
+                        (entrance.report)(Trouble::new(entrance.address, error));
+                    }
                 }
-                hall.regain().await;
+                hall.regain(somebody_waits).await;
             }
         }
     }

@@ -40,7 +40,7 @@ pub(crate) struct Place {
 }
 
 /// How long to wait at most for what is wanting before it is looked at again.
-pub(crate) const RETRY_AFTER: Duration = Duration::from_millis(100);
+const RETRY_AFTER: Duration = Duration::from_millis(100);
 
 impl Hall {
     pub(crate) fn new(limits: Limits, homes: Vec<Home>) -> Self {
@@ -84,13 +84,15 @@ impl Hall {
     }
 
     /// Waits until a newcomer has left and given back what it held, or a little, for what
-    /// is wanting may be freed by others; lets the lobby make room if it has someone who
-    /// may go.
-    pub(crate) async fn regain(&self) {
+    /// is wanting may be freed by others. For somebody who waits, the lobby makes room if
+    /// it has someone who may go.
+    pub(crate) async fn regain(&self, somebody_waits: bool) {
         let mut left = pin!(self.left.notified());
         // Before anyone can leave.
         left.as_mut().enable();
-        self.lobby.make_room();
+        if somebody_waits {
+            self.lobby.make_room();
+        }
         // Too late is as good: it is tried again in either case.
         let _ = timeout(RETRY_AFTER, left).await;
     }

@@ -7,7 +7,7 @@ use ringcast_door::{Anonymous, Limits, Refusal};
 use std::collections::{HashSet, VecDeque};
 use std::num::NonZeroU32;
 use std::time::Duration;
-use support::{Connect, Engine, VERSIONS, closed, get, hello, is_waiting, quiesce};
+use support::{Connect, Engine, Held, VERSIONS, closed, get, hello, is_waiting, quiesce};
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::{Instant, sleep};
@@ -136,6 +136,7 @@ async fn who_leaves_early_leaves_nothing() {
 #[tokio::test(start_paused = true)]
 async fn those_who_wait_make_room_for_those_who_come() {
     let mut engine = Engine::open(newcomers(8), Anonymous);
+    let since = Instant::now();
     let mut waiting = Vec::new();
     for number in 0..8 {
         waiting.push(engine.send(&hello("a")[..number % 2]).await);
@@ -162,7 +163,10 @@ async fn those_who_wait_make_room_for_those_who_come() {
     }
     assert!(waiting[4..].iter().all(is_waiting));
     assert_eq!(get(&engine.counters().displaced), 4);
-    assert_eq!(get(&engine.counters().timed_out), 0);
+    assert!(
+        since.elapsed() < Duration::from_millis(500),
+        "they had to go at once"
+    );
     drop(waiting);
     engine.settle().await;
 }
@@ -276,6 +280,55 @@ async fn a_full_home_makes_the_door_stop_and_go_on() {
     engine.settle().await;
 }
 
+/// Where nearly all places are taken by those who wait for a home, who is about to speak
+/// is spared: to let it go would help nobody. After a second it has to go all the same.
+#[tokio::test(start_paused = true)]
+async fn who_is_about_to_speak_is_spared_while_homes_are_full() {
+    let mut engine = Engine::with_shards(newcomers(8), Anonymous, 1, 1);
+    let mut clients = Vec::new();
+    for number in 0..7 {
+        clients.push(engine.send(&hello(&number.to_string())).await);
+        quiesce().await;
+    }
+    let slow = hello("slow");
+    let mut spared = engine.send(&slow[..3]).await;
+    let mut silent = engine.connect().await;
+    sleep(Duration::from_millis(10)).await;
+    let since = Instant::now();
+    clients.push(engine.send(&hello("last")).await);
+    sleep(Duration::from_millis(500)).await;
+    assert_eq!(get(&engine.counters().newcomers), 8);
+    assert_eq!(get(&engine.counters().accepted), 9, "one is in the queue");
+    assert!(is_waiting(&spared) && is_waiting(&silent));
+    spared.write_all(&slow[3..]).await.unwrap();
+    quiesce().await;
+
+    let mut received = HashSet::new();
+    let mut kept = Vec::new();
+    for _ in 0..9 {
+        let newcomer = engine.newcomer().await.newcomer;
+        received.insert(newcomer.received.to_vec());
+        kept.push(newcomer);
+    }
+    assert!(received.contains(&slow) && received.contains(&hello("last")));
+    assert!(since.elapsed() < Duration::from_secs(1));
+    assert_eq!(get(&engine.counters().displaced), 0);
+
+    // The silent one is there still; now the home takes nobody again.
+    for number in 0..8 {
+        clients.push(engine.send(&hello(&number.to_string())).await);
+    }
+    sleep(Duration::from_secs(1)).await;
+    clients.push(engine.send(&hello("9")).await);
+    closed(&mut silent).await;
+    assert!(since.elapsed() < Duration::from_secs(2));
+    assert_eq!(get(&engine.counters().displaced), 1);
+    for _ in 0..9 {
+        kept.push(engine.newcomer().await.newcomer);
+    }
+    engine.settle().await;
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_home_that_takes_nobody_in_time_is_busy() {
     let engine = Engine::with_shards(Limits::default(), Anonymous, 1, 1);
@@ -339,6 +392,22 @@ async fn a_dropped_door_closes_who_waits() {
     closed(&mut client).await;
     support::until(&counters, |counters| get(&counters.newcomers) == 0).await;
     support::check_sum(&counters);
+}
+
+/// Whoever is refused after that is told, and has no second to leave: nobody is there any
+/// more who would count it.
+#[tokio::test]
+async fn a_dropped_door_closes_who_is_refused_after_that() {
+    let (holder, held) = Held::new();
+    let engine = Engine::open(Limits::default(), held);
+    let client = engine.send(&hello("a")).await;
+    holder.begun().await;
+    let counters = engine.counters();
+    // The door, and its home, which is why it will be refused.
+    drop(engine);
+    holder.let_go();
+    support::until(&counters, |counters| get(&counters.newcomers) == 0).await;
+    assert_eq!(support::answer(client).await, b"\x20\x03\0\x88\0");
 }
 
 /// Everything at once, on several threads: whatever happens to each, the door knows it,

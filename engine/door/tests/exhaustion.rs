@@ -11,6 +11,10 @@ use std::time::Duration;
 use support::{Engine, closed, get, hello};
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpSocket, TcpStream};
+use tokio::time::Instant;
+
+/// How long the door waits at most before it looks again whether it can accept.
+const RETRY_AFTER: Duration = Duration::from_millis(100);
 
 /// Leaves the process so many descriptors beyond those that it has.
 fn leave(descriptors: u64) -> u64 {
@@ -33,23 +37,37 @@ async fn connect(socket: TcpSocket, engine: &Engine, said: &[u8]) -> TcpStream {
 async fn without_descriptors_the_door_waits_for_one() {
     let mut engine = Engine::open(Limits::default(), Anonymous);
     // The clients' own descriptors, while there are some.
-    let mut sockets: Vec<_> = (0..5).map(|_| TcpSocket::new_v4().unwrap()).collect();
+    let mut sockets: Vec<_> = (0..6).map(|_| TcpSocket::new_v4().unwrap()).collect();
     let mut next = || sockets.pop().expect("enough were made");
     let most = leave(2);
 
-    // Two that say nothing have the last ones. Who comes then waits until the first has
-    // had time to speak, and gets its.
+    // Two that say nothing have the last ones. Who comes then waits until one leaves: it
+    // need not wait until the door looks again by itself.
+    let mut leaving = connect(next(), &engine, b"").await;
+    support::quiesce().await;
+    let since_first = Instant::now();
     let mut first = connect(next(), &engine, b"").await;
     support::quiesce().await;
     let second = connect(next(), &engine, b"").await;
     support::quiesce().await;
+    tokio::time::sleep(RETRY_AFTER).await;
+    assert_eq!(get(&engine.counters().newcomers), 2);
+    assert_eq!(troubles(&engine), [sentence(&engine, most)]);
+    let since = Instant::now();
+    // It keeps its own descriptor, which is one of this process.
+    leaving.shutdown().await.unwrap();
+    engine.until(|counters| get(&counters.accepted) == 3).await;
+    assert!(since.elapsed() < RETRY_AFTER / 2, "{:?}", since.elapsed());
+
+    // If none leaves, who comes waits until the first has had time to speak.
     let _third = connect(next(), &engine, &hello("c")).await;
     let third = engine.newcomer().await;
     assert_eq!(*third.newcomer.received, hello("c"));
+    let waited = since_first.elapsed();
+    assert!((1_000..1_200).contains(&waited.as_millis()), "{waited:?}");
     closed(&mut first).await;
     assert!(support::is_waiting(&second));
     assert_eq!(get(&engine.counters().displaced), 1);
-    assert_eq!(troubles(&engine), [sentence(&engine, most)]);
 
     // So does the next. Then all are established, and who comes has to wait.
     let _fourth = connect(next(), &engine, &hello("d")).await;
@@ -69,7 +87,7 @@ async fn without_descriptors_the_door_waits_for_one() {
         (5..=11).contains(&failed),
         "tried {failed} times in a second"
     );
-    assert_eq!(troubles(&engine).len(), 3, "once each time that it began");
+    assert_eq!(troubles(&engine).len(), 4, "once each time that it began");
 
     drop(third);
     assert_eq!(*engine.newcomer().await.newcomer.received, hello("e"));

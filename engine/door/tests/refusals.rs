@@ -291,7 +291,7 @@ async fn who_comes_when_too_many_wait_for_their_verification_is_told() {
         verifications_waiting_max: 1,
         ..Limits::default()
     };
-    let (let_go, held) = Held::new();
+    let (holder, held) = Held::new();
     let mut engine = Engine::open(limits, held);
     let waiting = [
         engine.send(&hello("a")).await,
@@ -303,7 +303,7 @@ async fn who_comes_when_too_many_wait_for_their_verification_is_told() {
         assert_eq!(told, connack(*level, Some(3), 0x89), "round {round}");
     }
     for _ in &waiting {
-        let_go.send(()).unwrap();
+        holder.let_go();
         engine.newcomer().await;
     }
     assert_eq!(engine.counters().refused(Refusal::ServerBusy), 5);

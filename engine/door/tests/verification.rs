@@ -16,10 +16,11 @@ use tokio::io::AsyncWriteExt;
 /// before everybody else is in.
 #[tokio::test]
 async fn a_verification_holds_nobody_else_up() {
-    let (let_go, held) = Held::new();
+    let (holder, held) = Held::new();
     let mut engine = Engine::open(Limits::default(), held);
     let other = engine.listen(Anonymous, 1);
     let _waiting = engine.send(&hello("a")).await;
+    holder.begun().await;
     for number in 0..100 {
         let client_id = number.to_string();
         let mut client = support::connect(other).await;
@@ -27,7 +28,7 @@ async fn a_verification_holds_nobody_else_up() {
         let newcomer = engine.newcomer().await.newcomer;
         assert_eq!(*newcomer.received, hello(&client_id));
     }
-    let_go.send(()).unwrap();
+    holder.let_go();
     assert_eq!(*engine.newcomer().await.newcomer.received, hello("a"));
     engine.settle().await;
 }

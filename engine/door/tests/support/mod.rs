@@ -21,7 +21,7 @@ use std::task::Poll;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 
 /// A door, and all that is behind it.
 pub(crate) struct Engine {
@@ -302,19 +302,47 @@ pub(crate) fn connack(level: u8, return_code: Option<u8>, reason: u8) -> Vec<u8>
 }
 
 /// Grants everybody, on a thread that may wait, and each only when the test lets it go.
-pub(crate) struct Held(Mutex<Receiver<()>>);
+pub(crate) struct Held {
+    go: Mutex<Receiver<()>>,
+    begun: Arc<Notify>,
+}
+
+/// The test's end of it.
+pub(crate) struct Holder {
+    go: Sender<()>,
+    begun: Arc<Notify>,
+}
 
 impl Held {
-    pub(crate) fn new() -> (Sender<()>, Self) {
-        let (let_go, held) = channel();
-        (let_go, Self(Mutex::new(held)))
+    pub(crate) fn new() -> (Holder, Self) {
+        let (let_go, go) = channel();
+        let begun = Arc::new(Notify::new());
+        let holder = Holder {
+            go: let_go,
+            begun: Arc::clone(&begun),
+        };
+        let go = Mutex::new(go);
+        (holder, Self { go, begun })
+    }
+}
+
+impl Holder {
+    /// Lets one go, this or the next.
+    pub(crate) fn let_go(&self) {
+        self.go.send(()).expect("the door has the other end");
+    }
+
+    /// Waits until one is held.
+    pub(crate) async fn begun(&self) {
+        within(self.begun.notified()).await;
     }
 }
 
 impl Authenticate for Held {
     fn authenticate(&self, _claim: &Claim) -> Verdict {
-        let waited = self.0.lock().unwrap().recv_timeout(HANGS_AFTER);
-        waited.expect("the test lets it go");
+        self.begun.notify_one();
+        let go = self.go.lock().unwrap().recv_timeout(HANGS_AFTER);
+        go.expect("the test lets it go");
         Verdict::Granted(None)
     }
 
