@@ -14,6 +14,35 @@
 //! It runs on the tokio runtime that it is opened in, and starts no thread but those on
 //! which that runtime runs what may block. It does not answer a CONNECT that it grants,
 //! knows no session, and logs nothing: it counts.
+//!
+//! ```
+//! use ringcast_door::{Anonymous, Door, Home, Limits, ListenSettings, Listener};
+//! use std::sync::Arc;
+//! use tokio::io::AsyncWriteExt;
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let (newcomers, mut shard) = tokio::sync::mpsc::channel(64);
+//! let wake = Box::new(|| { /* writes to the eventfd that a parked shard waits on */ });
+//! let mut door = Door::new(Limits::default(), vec![Home { newcomers, wake }]);
+//!
+//! let listener = Listener::bind(&ListenSettings::new("127.0.0.1:0".parse()?))?;
+//! let address = listener.address();
+//! door.open(listener, Arc::new(Anonymous), Arc::new(|trouble| eprintln!("{trouble}")))?;
+//!
+//! // A CONNECT of MQTT 5 from client `a`, and a SUBSCRIBE that does not wait for CONNACK.
+//! let mut client = tokio::net::TcpStream::connect(address).await?;
+//! let connect = b"\x10\x0E\0\x04MQTT\x05\x02\0\x1E\0\0\x01a";
+//! client.write_all(connect).await?;
+//! client.write_all(b"\x82\x07\0\x01\0\0\x01#\0").await?;
+//!
+//! let handover = shard.recv().await.expect("the door is open");
+//! assert!(handover.newcomer.received.starts_with(connect));
+//! assert_eq!(handover.newcomer.user, None);
+//! door.drain().await;
+//! # Ok(())
+//! # }
+//! ```
 
 #![forbid(unsafe_code)]
 
