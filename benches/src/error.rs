@@ -59,6 +59,17 @@ pub(crate) enum Error {
         /// How many were due.
         due: u64,
     },
+    /// Nothing can be listened at.
+    Listen(ringcast_door::ListenError),
+    /// There are no lanes.
+    Lanes(ringcast_lane::SetUpError),
+    /// Not as many clients were there as should have been.
+    CrowdLost {
+        /// How many should.
+        expected: u32,
+        /// How many were.
+        found: i64,
+    },
     /// A bare send did not take all bytes: somebody did not read.
     SendShort {
         /// What the kernel answered: bytes, or a negative error number.
@@ -132,6 +143,12 @@ impl fmt::Display for Error {
             Self::Silence { delivered, due } => write!(
                 formatter,
                 "nothing arrives any more: {delivered} deliveries of {due} came"
+            ),
+            Self::Listen(error) => write!(formatter, "{error}"),
+            Self::Lanes(error) => write!(formatter, "{error}"),
+            Self::CrowdLost { expected, found } => write!(
+                formatter,
+                "{expected} clients were to be there, and {found} are"
             ),
             Self::SendShort { result } => write!(
                 formatter,

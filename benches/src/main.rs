@@ -9,6 +9,7 @@
 mod child;
 mod clock;
 mod contestant;
+mod crowd;
 mod environment;
 mod error;
 mod limits;
@@ -34,6 +35,11 @@ enum Command {
     Limits(limits::LimitsArguments),
     /// A server that runs already, with the same workloads
     Probe(limits::ProbeArguments),
+    /// Very many clients that connect to a door as fast as they can, stay, and leave
+    Crowd(crowd::Arguments),
+    /// What a crowd meets, as a child of this program
+    #[command(hide = true)]
+    CrowdServer(crowd::server::Arguments),
     /// The bare relay, as a child of this program
     #[command(hide = true)]
     Relay(relay::Arguments),
@@ -46,6 +52,8 @@ fn main() -> ExitCode {
     let outcome = match CommandLine::parse().command {
         Command::Limits(arguments) => limits::run(&arguments),
         Command::Probe(arguments) => limits::probe(&arguments),
+        Command::Crowd(arguments) => crowd::run(&arguments),
+        Command::CrowdServer(arguments) => crowd::server::run(&arguments),
         Command::Relay(arguments) => relay::run(&arguments),
         Command::Sender(arguments) => machine::sender::run(&arguments),
     };

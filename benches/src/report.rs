@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 /// Who others are told in ratios to: the first of these that did the same.
-const BASELINES: [&str; 2] = ["io_uring", "relay"];
+const BASELINES: [&str; 3] = ["io_uring", "relay", "accept()"];
 
 /// Which part of its time the probe worked.
 pub(crate) const PROBE_BUSY: &str = "probe";

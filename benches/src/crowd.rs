@@ -1,0 +1,189 @@
+//! A crowd: very many clients connect as fast as they can, stay, and leave together.
+//!
+//! They meet a door before two shards' lanes, and, in turn with that, a loop of accept(2)
+//! and close(2) with nothing around it. What is told is how many connections a second
+//! each takes, what a connection that is there and idle costs in memory, and what is left
+//! when all have gone: nothing may be.
+
+mod clients;
+pub(crate) mod server;
+
+use crate::child::Child;
+use crate::error::Error;
+use crate::report::{Figure, Rounds, Table, What};
+use clients::Clients;
+use ringcast_benches::Core;
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::time::{Duration, Instant};
+
+/// The options of `crowd`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    /// Connections at a time
+    #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    connections: u32,
+    /// How often each server meets them
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..=100))]
+    rounds: u8,
+}
+
+/// How long all may take to connect, or to leave.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Measures, and tells it.
+pub(crate) fn run(arguments: &Arguments) -> Result<(), Error> {
+    let Some((ours, theirs)) = Core::first_two() else {
+        let allowed = Core::allowed().len();
+        return Err(Error::CoresTooFew { allowed });
+    };
+    let mut rounds = Rounds::default();
+    let what = |what: &str| What {
+        what: format!("{} connections {what}", arguments.connections),
+        parameters: BTreeMap::from([("connections", u64::from(arguments.connections))]),
+    };
+    ours.pin();
+    for round in 0..arguments.rounds {
+        for alone in [true, false] {
+            let met = meet(arguments.connections, round, alone, theirs)?;
+            let who = if alone { "accept()" } else { "door and lanes" };
+            let rate = f64::from(arguments.connections) / met.connecting.as_secs_f64();
+            let rate = [Figure::new("taken", "1/s", rate)];
+            rounds.record(&what("come"), who, &rate);
+            if let Some(stay) = met.stay {
+                rounds.record(
+                    &what("are there"),
+                    who,
+                    &stay.figures(arguments.connections),
+                );
+            }
+        }
+    }
+    print!("{}", Table(&rounds.rows()));
+    Ok(())
+}
+
+/// What one crowd met.
+struct Met {
+    connecting: Duration,
+    /// Where they stayed.
+    stay: Option<Stay>,
+}
+
+/// What a server held with all of them, and what was left after them, in bytes and
+/// descriptors.
+struct Stay {
+    server: Growth,
+    host: Growth,
+    descriptors: Growth,
+}
+
+struct Growth {
+    before: i64,
+    during: i64,
+    after: i64,
+}
+
+impl Stay {
+    fn figures(&self, connections: u32) -> Vec<Figure> {
+        let left = self.descriptors.after - self.descriptors.before;
+        let each = |bytes: i64| bytes as f64 / f64::from(connections);
+        vec![
+            Figure::new("server", "B", each(self.server.during - self.server.before)),
+            Figure::new("kernel", "B", each(self.host.during - self.host.before)),
+            Figure::new(
+                "kernel, left",
+                "B",
+                each(self.host.after - self.host.before),
+            ),
+            Figure::new("descriptors", "left", left as f64),
+        ]
+    }
+}
+
+fn meet(connections: u32, round: u8, alone: bool, core: Core) -> Result<Met, Error> {
+    let number = connections.to_string();
+    let mut command = vec!["crowd-server", number.as_str()];
+    if alone {
+        command.push("--alone");
+    }
+    let mut child = Child::start(core, &command)?;
+    // The clients' own memory is there before anything is compared.
+    let mut clients = Clients::new(child.address(), connections, 2 * round + u8::from(alone))?;
+    let before = Held::ask(&mut child)?;
+    let connecting = clients.connect(alone)?;
+    if alone {
+        clients.leave()?;
+        return Ok(Met {
+            connecting,
+            stay: None,
+        });
+    }
+    let during = Held::ask(&mut child)?;
+    if during.open != i64::from(connections) {
+        return Err(Error::CrowdLost {
+            expected: connections,
+            found: during.open,
+        });
+    }
+    clients.leave()?;
+    let began = Instant::now();
+    let after = loop {
+        let after = Held::ask(&mut child)?;
+        if after.open == 0 {
+            break after;
+        }
+        if began.elapsed() > PATIENCE {
+            return Err(Error::CrowdLost {
+                expected: 0,
+                found: after.open,
+            });
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    };
+    let growth = |of: fn(&Held) -> i64| Growth {
+        before: of(&before),
+        during: of(&during),
+        after: of(&after),
+    };
+    Ok(Met {
+        connecting,
+        stay: Some(Stay {
+            server: growth(|held| held.resident),
+            host: growth(|held| held.host),
+            descriptors: growth(|held| held.descriptors),
+        }),
+    })
+}
+
+/// What a server, and the host, hold at a time.
+struct Held {
+    open: i64,
+    descriptors: i64,
+    resident: i64,
+    host: i64,
+}
+
+impl Held {
+    fn ask(child: &mut Child) -> Result<Self, Error> {
+        child.go()?;
+        Ok(Self {
+            open: child.read_number()?,
+            descriptors: child.read_number()?,
+            resident: 1024 * child.read_number::<i64>()?,
+            host: -available_bytes().map_err(Error::system("reading /proc/meminfo"))?,
+        })
+    }
+}
+
+/// Memory that the host could still give.
+fn available_bytes() -> io::Result<i64> {
+    let memory = fs::read_to_string("/proc/meminfo")?;
+    let line = memory
+        .lines()
+        .find_map(|line| line.strip_prefix("MemAvailable:"));
+    let kib = line.and_then(|line| line.split_whitespace().next()?.parse::<i64>().ok());
+    kib.map(|kib| 1024 * kib)
+        .ok_or_else(|| io::ErrorKind::InvalidData.into())
+}

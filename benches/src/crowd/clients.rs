@@ -1,0 +1,177 @@
+//! The clients of a crowd, on lanes of one thread.
+
+use super::PATIENCE;
+use crate::error::Error;
+use ringcast_codec::mqtt::{Connect, Properties, Text, Version};
+use ringcast_lane::{Lanes, Settings, connect};
+use ringcast_wire::{Arrival, Close, ConnectionKey, Event, Received, Wire};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::{Duration, Instant};
+
+/// Clients that try to connect at a time.
+const WINDOW: u32 = 512;
+
+/// Connections from one address of loopback: when half of its ports are taken, the kernel
+/// searches long for each of the others.
+const CONNECTIONS_PER_ADDRESS: u32 = 5_000;
+
+const UNSENT_BYTES_MAX: u32 = 16 << 10;
+
+const EVENTS_MAX: usize = 4096;
+
+/// All of them.
+pub(crate) struct Clients {
+    lanes: Lanes,
+    server: SocketAddr,
+    count: u32,
+    /// Which addresses they come from: other ones in each round, so that ports that the
+    /// last round used are not in the way.
+    neighbourhood: u8,
+    events: Vec<Event>,
+    got: Received,
+}
+
+impl Clients {
+    pub(crate) fn new(server: SocketAddr, count: u32, neighbourhood: u8) -> Result<Self, Error> {
+        Ok(Self {
+            lanes: Lanes::new(&Settings::for_connections(count)).map_err(Error::Lanes)?,
+            server,
+            count,
+            neighbourhood,
+            events: Vec::with_capacity(EVENTS_MAX),
+            got: Received::new(256, 64),
+        })
+    }
+
+    /// Connects all of them, and returns how long that took: until the last was welcomed,
+    /// or, by a server that does nothing but accept, until the last saw its end.
+    pub(crate) fn connect(&mut self, alone: bool) -> Result<Duration, Error> {
+        let began = Instant::now();
+        let (mut begun, mut welcomed) = (0, 0);
+        while welcomed < self.count {
+            while begun < self.count && begun - welcomed < WINDOW {
+                let socket = connect(Some(self.source(begun)), self.server, UNSENT_BYTES_MAX)
+                    .map_err(Error::system("connecting"))?;
+                let key = ConnectionKey::first(begun);
+                let adopted = self.lanes.adopt_connecting(key, socket);
+                adopted.map_err(Error::system("adopting a socket"))?;
+                begun += 1;
+            }
+            let (connected, readable) = self.reap();
+            if !alone {
+                self.introduce(&connected)?;
+            }
+            welcomed += self.welcomed(&readable, alone)?;
+            if began.elapsed() > PATIENCE {
+                return Err(Error::CrowdLost {
+                    expected: self.count,
+                    found: welcomed.into(),
+                });
+            }
+        }
+        Ok(began.elapsed())
+    }
+
+    /// Those that have become writable, and readable.
+    fn reap(&mut self) -> (Vec<ConnectionKey>, Vec<ConnectionKey>) {
+        self.events.clear();
+        self.lanes.reap(&mut self.events, EVENTS_MAX);
+        let of = |pick: fn(&Event) -> Option<ConnectionKey>| self.events.iter().filter_map(pick);
+        let writable = of(|event| match event {
+            Event::Writable(key) => Some(*key),
+            _ => None,
+        });
+        let readable = of(|event| match event {
+            Event::Readable(key) => Some(*key),
+            _ => None,
+        });
+        (writable.collect(), readable.collect())
+    }
+
+    fn source(&self, index: u32) -> SocketAddr {
+        let host = 1 + index / CONNECTIONS_PER_ADDRESS;
+        let host = u8::try_from(host).expect("at most a million clients");
+        SocketAddr::from((Ipv4Addr::new(127, 1, self.neighbourhood, host), 0))
+    }
+
+    fn introduce(&mut self, connected: &[ConnectionKey]) -> Result<(), Error> {
+        let packets: Vec<_> = connected.iter().map(|key| hello(key.index())).collect();
+        let sends: Vec<_> = connected
+            .iter()
+            .zip(&packets)
+            .map(|(&key, packet)| (key, packet.as_slice()))
+            .collect();
+        let mut failed = Vec::new();
+        self.lanes.send_each(&sends, &mut failed);
+        match failed.first() {
+            Some(_) => Err(Error::Refused {
+                answer: "a reset before CONNECT was sent".to_owned(),
+            }),
+            None => Ok(()),
+        }
+    }
+
+    fn welcomed(&mut self, readable: &[ConnectionKey], alone: bool) -> Result<u32, Error> {
+        let mut count = 0;
+        for some in readable.chunks(self.got.most()) {
+            self.lanes.receive(some, &mut self.got);
+            for (_, arrival) in self.got.arrivals() {
+                match arrival {
+                    Arrival::Bytes {
+                        bytes: [0x20, 2, 0, 0],
+                        ..
+                    } if !alone => count += 1,
+                    Arrival::End if alone => count += 1,
+                    Arrival::Nothing => (),
+                    other => {
+                        return Err(Error::Refused {
+                            answer: format!("{other:?}"),
+                        });
+                    }
+                }
+            }
+        }
+        Ok(count)
+    }
+
+    /// Closes all, and waits until the kernel is done with them.
+    pub(crate) fn leave(&mut self) -> Result<(), Error> {
+        for index in 0..self.count {
+            let key = ConnectionKey::first(index);
+            self.lanes.close(key, Close::Abrupt);
+        }
+        let began = Instant::now();
+        let mut gone = 0;
+        while gone < self.count {
+            self.events.clear();
+            self.lanes.reap(&mut self.events, EVENTS_MAX);
+            let is_gone = |event: &&Event| matches!(event, Event::Gone(_));
+            gone += self.events.iter().filter(is_gone).count() as u32;
+            if began.elapsed() > PATIENCE {
+                return Err(Error::CrowdLost {
+                    expected: 0,
+                    found: (self.count - gone).into(),
+                });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A CONNECT of MQTT 3.1.1 with an identifier of its own.
+fn hello(index: u32) -> Vec<u8> {
+    let client_id = format!("crowd-{index:07}");
+    let connect = Connect {
+        version: Version::V311,
+        clean_start: true,
+        keep_alive: 0,
+        client_id: Text::new(&client_id).expect("is short and plain"),
+        will: None,
+        user_name: None,
+        password: None,
+        properties: Properties::EMPTY,
+    };
+    let mut bytes = vec![0; connect.encoded_len().expect("is small")];
+    connect.encode(&mut bytes).expect("is small");
+    bytes
+}
