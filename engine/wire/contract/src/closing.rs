@@ -188,3 +188,24 @@ pub fn many_are_closed_at_once<W: World>(world: impl Fn(u32) -> W) {
     bench.world.wire().reap(&mut events, 10);
     assert_eq!(events, []);
 }
+
+/// Neither one that was there before nor one that came after has to end first.
+pub fn a_close_waits_for_no_other_connection<W: World>(world: impl Fn(u32) -> W) {
+    for how in [Close::Abrupt, Close::Polite] {
+        let mut bench = Bench::new(world(3), 3, 1, 16);
+        let (keys, mut peers) = bench.open_many(3);
+        // All three are watched before the one in the middle is closed.
+        for (&key, peer) in keys.iter().zip(&mut peers) {
+            peer.send(b"here");
+            bench.wait_for_input(key, 4);
+        }
+        bench.close(keys[1], how);
+        assert_eq!(bench.peer_takes_to_end(&mut peers[1]), b"");
+        peers[1].finish();
+        bench.wait_until_gone(keys[1]);
+        for place in [0, 2] {
+            assert!(bench.send_same(&[keys[place]], b"still").is_empty());
+            assert_eq!(bench.peer_takes_all(&mut peers[place], 5), b"still");
+        }
+    }
+}

@@ -79,6 +79,7 @@ macro_rules! contract_tests {
             no_input_is_nothing,
             input_after_an_answer_is_told_again,
             input_comes_before_the_end,
+            the_end_is_told_like_input,
             a_half_closed_peer_still_receives,
             a_reset_is_told,
             a_batch_of_many_reads,
@@ -92,6 +93,8 @@ macro_rules! contract_tests {
             room_made_before_the_reap_is_told,
             the_blocked_hurt_nobody_else,
             a_broken_connection_fails,
+            a_blocked_connection_that_breaks_is_told,
+            nothing_can_be_sent,
         ]);
         $crate::contract_tests!($world, closing: [
             an_abrupt_close_ends_and_is_gone,
@@ -104,6 +107,7 @@ macro_rules! contract_tests {
             a_blocked_connection_can_be_closed,
             a_reset_connection_can_be_closed_politely,
             many_are_closed_at_once,
+            a_close_waits_for_no_other_connection,
         ]);
     };
     ($world:expr, $group:ident: [$($case:ident),* $(,)?]) => {

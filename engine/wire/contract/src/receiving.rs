@@ -90,6 +90,34 @@ pub fn input_comes_before_the_end<W: World>(world: impl Fn(u32) -> W) {
     assert_eq!(bench.told(key).input, b"last words");
 }
 
+/// Who reads as long as an arrival says that there may be more, and again when told,
+/// finds the end: it needs no look of its own.
+pub fn the_end_is_told_like_input<W: World>(world: impl Fn(u32) -> W) {
+    let mut bench = Bench::new(world(1), 1, 1, 64);
+    for round in 0..50 {
+        let (key, mut peer) = bench.open();
+        // The end comes with the last input, before its event, or after the read.
+        peer.send(b"last words");
+        if round % 3 == 0 {
+            peer.finish();
+        }
+        bench.wait_until("it is readable", |bench| bench.told(key).readable);
+        if round % 3 == 1 {
+            peer.finish();
+            bench.world.pause();
+        }
+        bench.receive_ready();
+        peer.finish();
+        bench.wait_until("the end is told", |bench| {
+            bench.receive_ready();
+            bench.told(key).ended
+        });
+        assert_eq!(bench.told(key).input, b"last words");
+        bench.close(key, Close::Abrupt);
+        bench.wait_until_gone(key);
+    }
+}
+
 /// The end of a peer's input does not end ours.
 pub fn a_half_closed_peer_still_receives<W: World>(world: impl Fn(u32) -> W) {
     let mut bench = Bench::new(world(1), 1, 1, 64);

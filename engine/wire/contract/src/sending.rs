@@ -189,3 +189,25 @@ pub fn a_broken_connection_fails<W: World>(world: impl Fn(u32) -> W) {
         assert_eq!(bench.peer_takes_all(peer, 5), b"hello");
     }
 }
+
+/// Who waits for room is told when there will never be any.
+pub fn a_blocked_connection_that_breaks_is_told<W: World>(world: impl Fn(u32) -> W) {
+    let mut bench = Bench::new(world(1), 1, 1, 16);
+    let (key, peer) = bench.open();
+    let failed = bench.send_same(&[key], &pattern(4, 16 << 20));
+    assert_eq!(failed[0].reason, Reason::Blocked);
+    peer.reset();
+    bench.wait_until("it is told", |bench| bench.told(key).closed);
+    assert_eq!(bench.told(key).writable, 0, "there is no room");
+    let failed = bench.send_same(&[key], b"x");
+    assert!(matches!(failed[..], [failure] if matches!(failure.reason, Reason::Broken(_))));
+}
+
+/// Empty bytes are taken like others.
+pub fn nothing_can_be_sent<W: World>(world: impl Fn(u32) -> W) {
+    let mut bench = Bench::new(world(1), 1, 1, 16);
+    let (key, mut peer) = bench.open();
+    assert!(bench.send_same(&[key], b"").is_empty());
+    assert!(bench.send_same(&[key], b"x").is_empty());
+    assert_eq!(bench.peer_takes_all(&mut peer, 1), b"x");
+}
