@@ -139,16 +139,25 @@ impl Connections {
         }
     }
 
-    /// A connection that is being made is told to be writable when it is.
+    /// To be asked before anything is done for an adoption.
     ///
     /// # Panics
     /// If there is no such index, or it is taken.
-    pub(crate) fn adopt(&mut self, key: ConnectionKey, connecting: bool) {
-        let record = &mut self.records[key.index() as usize];
+    pub(crate) fn check_free(&self, key: ConnectionKey) {
+        let record = &self.records[key.index() as usize];
         assert!(
             record.state == State::Vacant && !record.marks.intersects(Marks::EVENTS),
             "an index is adopted again only after its Gone"
         );
+    }
+
+    /// A connection that is being made is told to be writable when it is.
+    ///
+    /// # Panics
+    /// As [`Self::check_free`].
+    pub(crate) fn adopt(&mut self, key: ConnectionKey, connecting: bool) {
+        self.check_free(key);
+        let record = &mut self.records[key.index() as usize];
         record.generation = key.generation();
         record.marks.set(Marks::BLOCKED, connecting);
         self.happened(key.index(), Happening::Adopted);

@@ -55,7 +55,8 @@ pub struct Lanes {
     connections: Connections,
     /// How many sends or receives go into one system call.
     chunk: usize,
-    /// How many connections' wishes do: their completions fit the queue.
+    /// How many connections' wishes one reap passes on: their completions fit the
+    /// queue, and peers who keep it busy do not keep the caller.
     orders_max: usize,
     /// Whether a batch was begun and not finished.
     in_batch: bool,
@@ -135,6 +136,8 @@ impl Lanes {
     }
 
     fn take(&mut self, key: ConnectionKey, socket: OwnedFd, connecting: bool) -> io::Result<()> {
+        // Before the kernel puts it in another's place.
+        self.connections.check_free(key);
         let (lane, slot) = self.place(key);
         self.lanes[lane].register(slot, socket)?;
         self.connections.adopt(key, connecting);
@@ -204,7 +207,7 @@ impl Lanes {
             self.begin_batch();
             for place in start..count.min(start + self.chunk) {
                 let (key, bytes) = of(place);
-                debug_assert!(self.connections.is_open(key), "it takes no bytes");
+                assert!(self.connections.is_open(key), "it takes no bytes");
                 let (lane, slot) = self.place(key);
                 let entry = send_entry(slot, bytes, place);
                 // SAFETY: the bytes are borrowed until this function returns, and by
@@ -261,11 +264,12 @@ impl Lanes {
         self.in_batch = false;
     }
 
-    /// Asks the kernel for what connections want.
-    fn place_orders(&mut self) {
-        for _ in 0..self.orders_max {
+    /// Asks the kernel for what connections want, at most this many, and returns how
+    /// many more may be asked for.
+    fn place_orders(&mut self, most: usize) -> usize {
+        for placed in 0..most {
             let Some(order) = self.connections.next_order() else {
-                return;
+                return most - placed;
             };
             let (lane, slot) = self.place(order.key);
             for entry in entries(&order, slot, &mut self.discarded) {
@@ -275,6 +279,7 @@ impl Lanes {
                 unsafe { self.lanes[lane].push(&entry) };
             }
         }
+        0
     }
 }
 
@@ -362,9 +367,10 @@ impl Wire for Lanes {
 
     fn reap(&mut self, events: &mut Vec<Event>, most: usize) {
         assert!(!self.in_batch, "a batch was begun and not finished");
+        let mut orders = self.orders_max;
         for round in 0..ROUNDS_MAX {
-            self.place_orders();
-            let mut quiet = !self.connections.has_orders();
+            orders = self.place_orders(orders);
+            let mut quiet = true;
             for lane in &mut self.lanes {
                 lane.submit();
                 if lane.holds_back() {
