@@ -232,7 +232,7 @@ fn line(
     formatter: &mut fmt::Formatter<'_>,
     [what, who, figure, spread, ratio]: [&str; 5],
 ) -> fmt::Result {
-    let line = format!("{what:<42} {who:<14} {figure:<15} {spread:<37} {ratio}");
+    let line = format!("{what:<42} {who:<16} {figure:<15} {spread:<37} {ratio}");
     writeln!(formatter, "{}", line.trim_end())
 }
 
