@@ -136,3 +136,51 @@ impl From<ConnectFault> for TurnedAway {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// All pairs, those too that do not come up: none may panic.
+    #[test]
+    fn every_refusal_has_its_form_in_every_version() {
+        // The return code of MQTT 3, if there is one, and the reason of MQTT 5.
+        let codes = |refusal| match refusal {
+            Refusal::Malformed => (None, 0x81),
+            Refusal::PacketTooLarge => (None, 0x95),
+            Refusal::ProtocolVersion => (Some(1), 0x84),
+            Refusal::ClientIdentifier => (Some(2), 0x85),
+            Refusal::ServerBusy => (Some(3), 0x89),
+            Refusal::ServerUnavailable => (Some(3), 0x88),
+            Refusal::AddressFull => (Some(3), 0x9F),
+            Refusal::BadUserNameOrPassword => (Some(4), 0x86),
+            Refusal::AuthenticationMethod => (Some(4), 0x8C),
+            Refusal::NotAuthorized => (Some(5), 0x87),
+            Refusal::Banned => (Some(5), 0x8A),
+        };
+        for &refusal in Refusal::ALL {
+            let (return_code, reason) = codes(refusal);
+            for version in [Version::V31, Version::V311] {
+                let packet = TurnedAway::new(version, refusal).packet();
+                let expected = return_code.map(|code| vec![0x20, 2, 0, code].into());
+                assert_eq!(packet, expected, "{refusal:?} {version:?}");
+            }
+            let packet = TurnedAway::new(Version::V5, refusal).packet();
+            assert_eq!(
+                packet,
+                Some(vec![0x20, 3, 0, reason, 0].into()),
+                "{refusal:?}"
+            );
+        }
+    }
+
+    /// Not what the codec answers to a CONNECT today, but it may.
+    #[test]
+    fn a_disconnect_is_one_of_mqtt_5() {
+        let turned_away = TurnedAway {
+            refusal: Refusal::Malformed,
+            answer: Answer::Disconnect(ReasonCode::MalformedPacket),
+        };
+        assert_eq!(turned_away.packet().as_deref(), Some(&b"\xE0\x01\x81"[..]));
+    }
+}

@@ -5,8 +5,8 @@ mod support;
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use ringcast_door::{Anonymous, Limits};
-use std::fs::File;
-use std::os::fd::AsRawFd;
+use std::fs::{DirEntry, File};
+use std::os::fd::IntoRawFd;
 use std::time::Duration;
 use support::{Engine, closed, get, hello};
 use tokio::io::AsyncWriteExt;
@@ -16,12 +16,23 @@ use tokio::time::Instant;
 /// How long the door waits at most before it looks again whether it can accept.
 const RETRY_AFTER: Duration = Duration::from_millis(100);
 
-/// Leaves the process so many descriptors beyond those that it has.
+/// Leaves the process so many descriptors beyond those that it has, and says how many it
+/// may have then.
 fn leave(descriptors: u64) -> u64 {
+    let open = std::fs::read_dir("/proc/self/fd").expect("Linux has it");
+    let number = |entry: std::io::Result<DirEntry>| entry.ok()?.file_name().to_str()?.parse().ok();
+    let highest: i32 = open.filter_map(number).max().expect("there are some");
+    // Numbers are given from the lowest, so those below the limit must all be taken.
+    let filled = loop {
+        let filler = File::open("/dev/null")
+            .expect("can be opened")
+            .into_raw_fd();
+        if filler > highest {
+            break filler;
+        }
+    };
+    let left = u64::try_from(filled).expect("is not negative") + 1 + descriptors;
     let (_, most) = getrlimit(Resource::RLIMIT_NOFILE).expect("can be read");
-    // The lowest free number: all below are taken.
-    let next = File::open("/dev/null").expect("can be opened").as_raw_fd();
-    let left = u64::try_from(next).expect("is not negative") + descriptors;
     setrlimit(Resource::RLIMIT_NOFILE, left, most).expect("may be lowered");
     left
 }

@@ -1,8 +1,11 @@
 //! What can go wrong with an address, and what is said then.
 
-use ringcast_door::{ListenError, ListenSettings, Listener};
+mod support;
+
+use ringcast_door::{Anonymous, Limits, ListenError, ListenSettings, Listener};
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
+use support::{Connect, Engine};
 
 fn at(address: &str) -> ListenSettings {
     ListenSettings::new(address.parse().expect("an address"))
@@ -51,4 +54,17 @@ fn an_address_of_another_host_is_named() {
             .to_string()
             .starts_with("192.0.2.1:1883 is no address of this host")
     );
+}
+
+/// A connection that the door has ended stays in the kernel for a minute (TIME_WAIT), and
+/// that is no reason not to start again.
+#[tokio::test]
+async fn an_address_can_be_used_again_at_once() {
+    let engine = Engine::open(Limits::default(), Anonymous);
+    let unserved = Connect::new(("MQTT", 6), "a").bytes();
+    assert_eq!(engine.answer_to(&unserved).await, b"\x20\x03\0\x84\0");
+    engine.settle().await;
+    let address = engine.address;
+    engine.door.drain().await;
+    Listener::bind(&ListenSettings::new(address)).expect("nobody listens there any more");
 }

@@ -168,6 +168,8 @@ async fn a_file_says_who_comes_in() {
             ("bob", Some(b"secret")),
             ("bob", Some(b"")),
             ("carol", Some(b"secret")),
+            // The password of the user who is verified in her place.
+            ("carol", Some(b"swordfish")),
             ("", Some(b"secret")),
         ] {
             let told = engine.answer_to(&connect(Some(name), password)).await;
@@ -177,7 +179,7 @@ async fn a_file_says_who_comes_in() {
         assert_eq!(told, connack(version.1, Some(5), 0x87));
     }
     let counters = engine.counters();
-    assert_eq!(counters.refused(Refusal::BadUserNameOrPassword), 24);
+    assert_eq!(counters.refused(Refusal::BadUserNameOrPassword), 27);
     assert_eq!(counters.refused(Refusal::NotAuthorized), 3);
     engine.settle().await;
 }
