@@ -62,12 +62,15 @@ impl Hall {
     /// A place for one more newcomer. Waits while there is none, and lets the lobby make
     /// room if it has someone who may go.
     pub(crate) async fn place(&self) -> Place {
+        if self.places.available_permits() == 0 {
+            // Whose CONNECT has come by now, or who has left, shall notice before anyone
+            // has to go.
+            yield_now().await;
+        }
         let permit = loop {
             if let Ok(permit) = Arc::clone(&self.places).try_acquire_owned() {
                 break permit;
             }
-            // Whose CONNECT has come by now shall read it before anyone has to go.
-            yield_now().await;
             self.lobby.make_room();
             let permit = Arc::clone(&self.places).acquire_owned();
             if let Ok(permit) = timeout(RETRY_AFTER, permit).await {

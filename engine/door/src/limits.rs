@@ -9,7 +9,8 @@ use std::time::Duration;
 /// `connect_bytes_max`, and the memory of `verifications_max` password hashes.
 #[derive(Debug, Clone)]
 pub struct Limits {
-    /// Newcomers at once: accepted, and not yet handed over or gone. Default 4,096.
+    /// Newcomers at once: accepted, and not yet handed over or gone. Default 4,096. Each
+    /// accept loop may have one more in its hands, which waits for a place.
     pub newcomers_max: NonZeroU32,
     /// Connections at once from one address, newcomers and established ones; for IPv6
     /// from one /64, since that is what one site has. `None`, the default, is unlimited.

@@ -171,6 +171,27 @@ async fn those_who_wait_make_room_for_those_who_come() {
     engine.settle().await;
 }
 
+/// The one that leaves and the one that comes are seen at the same time.
+#[tokio::test(start_paused = true)]
+async fn nobody_makes_room_where_there_is_some() {
+    let engine = Engine::open(newcomers(2), Anonymous);
+    let silent = engine.connect().await;
+    quiesce().await;
+    let leaving = engine.connect().await;
+    quiesce().await;
+    // Without giving the door a chance to act in between.
+    let coming = std::net::TcpStream::connect(engine.address).unwrap();
+    drop(leaving);
+    quiesce().await;
+    let counters = engine.counters();
+    assert_eq!(get(&counters.left), 1);
+    assert_eq!(get(&counters.newcomers), 2);
+    assert_eq!(get(&counters.displaced), 0);
+    assert!(is_waiting(&silent));
+    drop((coming, silent));
+    engine.settle().await;
+}
+
 /// More silent ones than there are places, coming all the time: an honest client needs
 /// only be faster than as many of them as there are places.
 #[tokio::test(start_paused = true)]

@@ -206,7 +206,7 @@ pub(crate) async fn until(counters: &Counters, condition: impl Fn(&Counters) -> 
 
 /// Longer than any machine needs; time on a paused clock is worth nothing, and so this
 /// is longer than any of the door's own limits.
-const HANGS_AFTER: Duration = Duration::from_secs(120);
+const HANGS_AFTER: Duration = Duration::from_secs(60);
 
 /// Fails the test instead of waiting for ever.
 pub(crate) async fn within<T>(future: impl Future<Output = T>) -> T {
