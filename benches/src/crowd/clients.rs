@@ -34,7 +34,9 @@ pub(crate) struct Clients {
 impl Clients {
     pub(crate) fn new(server: SocketAddr, count: u32, neighbourhood: u8) -> Result<Self, Error> {
         Ok(Self {
-            lanes: Lanes::new(&Settings::for_connections(count)).map_err(Error::Lanes)?,
+            lanes: Settings::for_connections(count)
+                .and_then(|settings| Lanes::new(&settings))
+                .map_err(Error::Lanes)?,
             server,
             count,
             neighbourhood,

@@ -158,7 +158,7 @@ impl Shard {
         bell: Arc<Bell>,
         open: Arc<AtomicI64>,
     ) -> Result<Self, ringcast_lane::SetUpError> {
-        let mut lanes = Lanes::new(&Settings::for_connections(most))?;
+        let mut lanes = Lanes::new(&Settings::for_connections(most)?)?;
         lanes.ring_at(bell.eventfd.as_fd())?;
         Ok(Self {
             lanes,

@@ -18,6 +18,7 @@ pub(crate) struct Lane {
 pub(crate) struct Size {
     pub(crate) submission_entries: u32,
     pub(crate) completion_entries: u32,
+    /// Direct ones; none if connections have plain ones.
     pub(crate) descriptors: u32,
 }
 
@@ -59,7 +60,7 @@ pub struct SetUpError {
 }
 
 impl SetUpError {
-    fn at(step: &'static str) -> impl FnOnce(io::Error) -> Self {
+    pub(crate) fn at(step: &'static str) -> impl FnOnce(io::Error) -> Self {
         move |error| Self { step, error }
     }
 }
@@ -88,9 +89,11 @@ impl Lane {
         let ring = probe::while_charged(|| builder.build(size.submission_entries))
             .map_err(SetUpError::at("set up a ring"))?;
         let submitter = ring.submitter();
-        submitter
-            .register_files_sparse(size.descriptors)
-            .map_err(SetUpError::at("make a table of direct descriptors"))?;
+        if size.descriptors > 0 {
+            submitter
+                .register_files_sparse(size.descriptors)
+                .map_err(SetUpError::at("make a table of direct descriptors"))?;
+        }
         // Only the end of a polite close needs a thread of the kernel, and never long.
         submitter
             .register_iowq_max_workers(&mut [1, 1])

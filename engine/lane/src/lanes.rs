@@ -1,16 +1,17 @@
 //! The lanes of a shard, as its [`Wire`].
 
 use crate::connections::{Connections, Order, Requests};
+use crate::files::Files;
 use crate::lane::{Completion, Lane, SetUpError, Size};
 use crate::probe::lanes_for;
 use crate::request::{self, Request};
-use io_uring::types::{Fixed, Timespec};
+use io_uring::types::{Fd, Fixed, Timespec};
 use io_uring::{opcode, squeue};
 use nix::sys::resource::{Resource, getrlimit};
 use ringcast_wire::{Close, ConnectionKey, Event, Failure, LINGER_MILLIS, Reason, Received, Wire};
 use std::io;
 use std::marker::PhantomData;
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, IntoRawFd, OwnedFd};
 use std::sync::atomic::{Ordering, fence};
 
 /// How large the lanes of a shard are.
@@ -23,25 +24,31 @@ pub struct Settings {
     /// Completions that wait to be read; at least four times as many, so that a batch
     /// never overflows them.
     pub completion_entries: u32,
-    /// Direct descriptors of one lane: no more than the process may have open, which
-    /// is how the kernel bounds each table.
-    pub descriptors: u32,
+    /// Connections of one lane; with direct descriptors no more than the process may
+    /// have files open, which is how the kernel bounds each table.
+    pub lane_connections: u32,
+    /// What connections are to the kernel.
+    pub files: Files,
 }
 
 impl Settings {
-    /// Lanes for so many connections, each with as many descriptors as the soft limit
-    /// of the process allows (`ulimit -n`); see
+    /// Lanes for so many connections, as this kernel serves them best. With direct
+    /// descriptors each has as many as the soft limit of the process allows (`ulimit -n`); see
     /// [`raise_descriptor_limit`](crate::probe::raise_descriptor_limit).
-    #[must_use]
-    pub fn for_connections(connections: u32) -> Self {
+    ///
+    /// # Errors
+    /// If the kernel refuses to say what it serves best.
+    pub fn for_connections(connections: u32) -> Result<Self, SetUpError> {
+        let files = Files::of_this_kernel().map_err(SetUpError::at("try a ring"))?;
         // The call fails only for a resource that is none; the least is then assumed.
         let (soft, _) = getrlimit(Resource::RLIMIT_NOFILE).unwrap_or((1024, 1024));
-        Self {
+        Ok(Self {
             connections,
             submission_entries: 256,
-            completion_entries: 2048,
-            descriptors: lanes_for(connections, soft).slots,
-        }
+            completion_entries: 4096,
+            lane_connections: lanes_for(connections, files, soft).connections,
+            files,
+        })
     }
 }
 
@@ -51,12 +58,13 @@ impl Settings {
 /// one after another if low indices are used first.
 pub struct Lanes {
     lanes: Vec<Lane>,
-    descriptors: u32,
+    lane_connections: u32,
+    /// Where connections have plain descriptors, each by its index.
+    plain: Box<[Option<OwnedFd>]>,
     connections: Connections,
     /// How many sends or receives go into one system call.
     chunk: usize,
-    /// How many connections' wishes one reap passes on: their completions fit the
-    /// queue, and peers who keep it busy do not keep the caller.
+    /// How many connections are begun, discarded from or closed in one reap.
     orders_max: usize,
     /// Whether a batch was begun and not finished.
     in_batch: bool,
@@ -69,6 +77,11 @@ pub struct Lanes {
 
 /// How often the lanes are entered and read in one [`Wire::reap`].
 const ROUNDS_MAX: u32 = 64;
+
+/// How many connections one [`Wire::reap`] begins, discards from or closes at most, and
+/// a quarter of the completion queue: each takes 10 to 30 µs, and peers who keep it busy
+/// must not keep the caller.
+const ORDERS_MAX: usize = 64;
 
 const DISCARD_BYTES: usize = 64 * 1024;
 
@@ -88,23 +101,31 @@ impl Lanes {
     /// If the settings contradict each other.
     pub fn new(settings: &Settings) -> Result<Self, SetUpError> {
         assert!(
-            settings.descriptors > 0
+            settings.lane_connections > 0
                 && settings.completion_entries / 4 >= settings.submission_entries,
             "a batch must find room for its completions"
         );
         let size = Size {
             submission_entries: settings.submission_entries,
             completion_entries: settings.completion_entries,
-            descriptors: settings.descriptors,
+            descriptors: match settings.files {
+                Files::Direct => settings.lane_connections,
+                Files::Plain => 0,
+            },
         };
-        let count = settings.connections.div_ceil(settings.descriptors);
+        let count = settings.connections.div_ceil(settings.lane_connections);
+        let plain = match settings.files {
+            Files::Direct => 0,
+            Files::Plain => settings.connections,
+        };
         let lanes = (0..count).map(|_| Lane::open(size));
         Ok(Self {
             lanes: lanes.collect::<Result<_, _>>()?,
-            descriptors: settings.descriptors,
+            lane_connections: settings.lane_connections,
+            plain: (0..plain).map(|_| None).collect(),
             connections: Connections::new(settings.connections),
             chunk: settings.submission_entries as usize,
-            orders_max: settings.completion_entries as usize / 4,
+            orders_max: ORDERS_MAX.min(settings.completion_entries as usize / 4),
             in_batch: false,
             overflows: 0,
             discarded: vec![0; DISCARD_BYTES].into(),
@@ -138,8 +159,13 @@ impl Lanes {
     fn take(&mut self, key: ConnectionKey, socket: OwnedFd, connecting: bool) -> io::Result<()> {
         // Before the kernel puts it in another's place.
         self.connections.check_free(key);
-        let (lane, slot) = self.place(key);
-        self.lanes[lane].register(slot, socket)?;
+        match self.plain.get_mut(key.index() as usize) {
+            Some(place) => *place = Some(socket),
+            None => {
+                let slot = Fixed(key.index() % self.lane_connections);
+                self.lanes[self.lane_of(key)].register(slot, socket)?;
+            }
+        }
         self.connections.adopt(key, connecting);
         Ok(())
     }
@@ -187,13 +213,26 @@ impl Lanes {
             && lanes.all(|lane| !lane.has_queued() && !lane.holds_back() && !lane.has_completions())
     }
 
-    /// The lane of a connection, and its descriptor there.
-    fn place(&self, key: ConnectionKey) -> (usize, Fixed) {
-        if self.lanes.len() == 1 {
-            return (0, Fixed(key.index()));
+    fn lane_of(&self, key: ConnectionKey) -> usize {
+        match self.lanes.len() {
+            1 => 0,
+            _ => (key.index() / self.lane_connections) as usize,
         }
-        let lane = key.index() / self.descriptors;
-        (lane as usize, Fixed(key.index() % self.descriptors))
+    }
+
+    /// The lane of a connection, and its descriptor there.
+    ///
+    /// # Panics
+    /// If it has none.
+    fn place(&self, key: ConnectionKey) -> (usize, Descriptor) {
+        let descriptor = match self.plain.get(key.index() as usize) {
+            None => Descriptor::Direct(Fixed(key.index() % self.lane_connections)),
+            Some(plain) => {
+                let plain = plain.as_ref().expect("it was adopted");
+                Descriptor::Plain(Fd(plain.as_raw_fd()))
+            }
+        };
+        (self.lane_of(key), descriptor)
     }
 
     /// Sends `of(place)` for each place below `count`.
@@ -208,8 +247,8 @@ impl Lanes {
             for place in start..count.min(start + self.chunk) {
                 let (key, bytes) = of(place);
                 assert!(self.connections.is_open(key), "it takes no bytes");
-                let (lane, slot) = self.place(key);
-                let entry = send_entry(slot, bytes, place);
+                let (lane, descriptor) = self.place(key);
+                let entry = send_entry(descriptor, bytes, place);
                 // SAFETY: the bytes are borrowed until this function returns, and by
                 // then the kernel has taken the entry: `finish_batch` sees to that,
                 // and if it is not reached, nothing is ever submitted again. A send
@@ -271,8 +310,14 @@ impl Lanes {
             let Some(order) = self.connections.next_order() else {
                 return most - placed;
             };
-            let (lane, slot) = self.place(order.key);
-            for entry in entries(&order, slot, &mut self.discarded) {
+            let (lane, descriptor) = self.place(order.key);
+            if order.requests.contains(Requests::CLOSE)
+                && let Some(plain) = self.plain.get_mut(order.key.index() as usize)
+            {
+                // The kernel closes it; until then it belongs to nobody.
+                let _ = plain.take().map(IntoRawFd::into_raw_fd);
+            }
+            for entry in entries(&order, descriptor, &mut self.discarded) {
                 // SAFETY: entries point to a static, or to the buffer for what is
                 // thrown away, which nobody reads and which lives as long as the
                 // rings. They close with the lanes, before it is dropped.
@@ -283,14 +328,35 @@ impl Lanes {
     }
 }
 
-fn send_entry(slot: Fixed, bytes: &[u8], place: usize) -> squeue::Entry {
+/// A connection's descriptor, as entries take it.
+#[derive(Clone, Copy)]
+enum Descriptor {
+    Direct(Fixed),
+    Plain(Fd),
+}
+
+/// An entry that is made alike for either kind of descriptor.
+macro_rules! entry {
+    ($descriptor:expr, |$it:ident| $entry:expr) => {
+        match $descriptor {
+            Descriptor::Direct($it) => $entry.build(),
+            Descriptor::Plain($it) => $entry.build(),
+        }
+    };
+}
+
+fn send_entry(descriptor: Descriptor, bytes: &[u8], place: usize) -> squeue::Entry {
     let count = u32::try_from(bytes.len()).expect("no frame has 4 GiB");
     let place = u32::try_from(place).expect("no batch has 2^32 sends");
-    opcode::Send::new(slot, bytes.as_ptr(), count)
-        .flags(NEVER_WAIT | libc::MSG_WAITALL)
-        .build()
-        .flags(squeue::Flags::SKIP_SUCCESS)
-        .user_data(Request::Send.at(place))
+    let flags = NEVER_WAIT | libc::MSG_WAITALL;
+    entry!(descriptor, |it| opcode::Send::new(
+        it,
+        bytes.as_ptr(),
+        count
+    )
+    .flags(flags))
+    .flags(squeue::Flags::SKIP_SUCCESS)
+    .user_data(Request::Send.at(place))
 }
 
 /// What a send took, and why not all; `None` if it took all.
@@ -310,19 +376,19 @@ fn kind(errno: i32) -> io::ErrorKind {
 /// The entries of an order, in the order in which the kernel is to take them.
 fn entries(
     order: &Order,
-    slot: Fixed,
+    descriptor: Descriptor,
     discarded: &mut [u8],
 ) -> impl Iterator<Item = squeue::Entry> + use<> {
     let key = order.key;
-    let readable_or_not = libc::POLLIN | libc::POLLOUT | libc::POLLRDHUP;
-    let poll = opcode::PollAdd::new(slot, readable_or_not as u32)
-        .multi(true)
-        .build();
-    let shutdown = opcode::Shutdown::new(slot, libc::SHUT_WR).build();
+    let events = (libc::POLLIN | libc::POLLOUT | libc::POLLRDHUP) as u32;
+    let poll = entry!(descriptor, |it| opcode::PollAdd::new(it, events)
+        .multi(true));
+    let shutdown = entry!(descriptor, |it| opcode::Shutdown::new(it, libc::SHUT_WR));
     let linger = opcode::Timeout::new(&raw const LINGER).build();
-    let discard = opcode::Recv::new(slot, discarded.as_mut_ptr(), DISCARD_BYTES as u32)
-        .flags(NEVER_WAIT | libc::MSG_TRUNC)
-        .build();
+    let flags = NEVER_WAIT | libc::MSG_TRUNC;
+    let (buffer, count) = (discarded.as_mut_ptr(), DISCARD_BYTES as u32);
+    let discard = entry!(descriptor, |it| opcode::Recv::new(it, buffer, count)
+        .flags(flags));
     let cancel = |request: Request| {
         opcode::AsyncCancel::new(request.of(key))
             .build()
@@ -330,7 +396,7 @@ fn entries(
     };
     // A close while something is armed would close nothing, and one that is linked to
     // a cancel would not happen if that finds nothing.
-    let close = opcode::Close::new(slot).build();
+    let close = entry!(descriptor, |it| opcode::Close::new(it));
     let (asked, cancelled) = (order.requests, order.cancel);
     [
         (asked.contains(Requests::POLL), Request::Poll, poll),
@@ -406,8 +472,8 @@ impl Wire for Lanes {
                     self.connections.is_open(key),
                     "only who is there is read from"
                 );
-                let (lane, slot) = self.place(key);
-                let entry = receive_entry(slot, buffer, place);
+                let (lane, descriptor) = self.place(key);
+                let entry = receive_entry(descriptor, buffer, place);
                 // SAFETY: the buffer is borrowed until this function returns, by no
                 // other entry, and this function does not return before all receives
                 // were answered; see `send` for who does not reach the end.
@@ -439,13 +505,13 @@ impl Wire for Lanes {
     }
 }
 
-fn receive_entry(slot: Fixed, buffer: &mut [u8], place: usize) -> squeue::Entry {
+fn receive_entry(descriptor: Descriptor, buffer: &mut [u8], place: usize) -> squeue::Entry {
     let count = u32::try_from(buffer.len()).expect("no buffer has 4 GiB");
     let place = u32::try_from(place).expect("no batch has 2^32 receives");
-    opcode::Recv::new(slot, buffer.as_mut_ptr(), count)
-        .flags(NEVER_WAIT)
-        .build()
-        .user_data(Request::Receive.at(place))
+    let buffer = buffer.as_mut_ptr();
+    entry!(descriptor, |it| opcode::Recv::new(it, buffer, count)
+        .flags(NEVER_WAIT))
+    .user_data(Request::Receive.at(place))
 }
 
 #[cfg(test)]
@@ -454,10 +520,15 @@ mod tests {
     use ringcast_wire::{ConnectionKey, Wire};
     use std::panic::{AssertUnwindSafe, catch_unwind};
 
+    fn lanes_for_two() -> Lanes {
+        let settings = Settings::for_connections(2).expect("there is io_uring");
+        Lanes::new(&settings).expect("there is io_uring")
+    }
+
     /// What was queued before the panic points to bytes that are gone.
     #[test]
     fn after_a_panic_in_a_batch_nothing_is_submitted() {
-        let mut lanes = Lanes::new(&Settings::for_connections(2)).expect("there is io_uring");
+        let mut lanes = lanes_for_two();
         let bytes = vec![1; 100];
         let beyond = [ConnectionKey::first(0), ConnectionKey::first(2)];
         let mut failed = Vec::new();

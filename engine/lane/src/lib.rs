@@ -20,7 +20,8 @@
 //!   the submitting call returns, the batch is over: the kernel keeps no reference to
 //!   a byte that was sent, and no buffer has to be kept for it.
 //! - A connection's index is also its direct descriptor. It is not used again before
-//!   the kernel has answered all that it was asked about it.
+//!   the kernel has answered all that it was asked about it. Kernels that serve direct
+//!   descriptors badly get plain ones: see [`Files`].
 
 #![allow(
     unsafe_code,
@@ -28,12 +29,14 @@
 )]
 
 mod connections;
+mod files;
 mod lane;
 mod lanes;
 mod outgoing;
 pub mod probe;
 mod request;
 
+pub use files::Files;
 pub use lane::SetUpError;
 pub use lanes::{Lanes, Settings};
 pub use outgoing::connect;

@@ -25,6 +25,7 @@ pub use missing::{Call, Group, Missing};
 pub(crate) use trial::ring_like_a_lanes;
 pub use trial::while_charged;
 
+use crate::Files;
 use host::Host;
 use memlock::Memlock;
 use nix::errno::Errno;
@@ -57,6 +58,8 @@ pub struct Needs {
 pub struct Report {
     /// The running kernel, as uname(2) has it.
     pub kernel: String,
+    /// What connections are to it.
+    pub files: Files,
     /// Lanes of one shard, and connections in each.
     pub tables: Tables,
     /// Lanes of all shards.
@@ -72,12 +75,16 @@ impl fmt::Display for Report {
         let Self { kernel, lanes, .. } = self;
         writeln!(
             formatter,
-            "Linux {kernel}: io_uring has all that lanes need"
+            "Linux {kernel}: io_uring has all that lanes need{}",
+            match self.files {
+                Files::Direct => "",
+                Files::Plain => ", but each connection takes a descriptor (before 6.13)",
+            }
         )?;
         write!(
             formatter,
             "{lanes} lanes of up to {} connections each; {} KiB of locked memory, ",
-            self.tables.slots,
+            self.tables.connections,
             self.memlock_bytes / 1024
         )?;
         match self.memlock_limit_bytes {
@@ -98,34 +105,54 @@ impl fmt::Display for Report {
 /// before something else is mended is not among it.
 pub fn check(needs: &Needs) -> Result<Report, Vec<Missing>> {
     let host = Host::look().map_err(|missing| vec![missing])?;
-    // Where descriptors are too few, the rest is judged as if that were mended.
-    let descriptors_max = host.descriptors_max.max(descriptors::needed(needs));
-    let tables = lanes_for(needs.shard_connections_max, descriptors_max);
-    let memlock = Memlock::of(needs, tables, &host);
+    let expected = plan(needs, &host, Files::Direct);
     // Where the sum is too large already, waiting for a ring would not help.
-    let patient = memlock.suffices(&host);
-    let slots = tables
-        .slots
-        .min(descriptors::slots_max(host.descriptors_max));
+    let patient = expected.memlock.suffices(&host);
+    let connections = u64::from(expected.tables.connections).min(host.descriptors_max);
     let trial = host
         .kernel
         .is_served()
-        .then(|| trial::run(needs, slots, patient));
-    let missing = judge(needs, &host, &memlock, trial.as_ref());
+        .then(|| trial::run(needs, connections as u32, patient));
+    let plan = match trial {
+        Some(Trial::Done { files, .. }) => plan(needs, &host, files),
+        _ => expected,
+    };
+    let missing = judge(needs, &host, &plan, trial.as_ref());
     if !missing.is_empty() {
         return Err(missing);
     }
     Ok(Report {
         kernel: host.kernel.release.clone(),
-        tables,
-        lanes: u64::from(needs.shards) * u64::from(tables.lanes),
-        memlock_bytes: memlock.charged_bytes,
+        files: plan.files,
+        tables: plan.tables,
+        lanes: u64::from(needs.shards) * u64::from(plan.tables.lanes),
+        memlock_bytes: plan.memlock.charged_bytes,
         memlock_limit_bytes: host.memlock_limit_bytes(),
     })
 }
 
+/// What is going to be opened on this host.
+struct Plan {
+    files: Files,
+    tables: Tables,
+    memlock: Memlock,
+}
+
+fn plan(needs: &Needs, host: &Host, files: Files) -> Plan {
+    // Where descriptors are too few, the rest is judged as if that were mended.
+    let descriptors_max = host.descriptors_max.max(descriptors::needed(needs, files));
+    let tables = lanes_for(needs.shard_connections_max, files, descriptors_max);
+    let memlock = Memlock::of(needs, tables, host);
+    Plan {
+        files,
+        tables,
+        memlock,
+    }
+}
+
 /// What is missing, from what was seen. Without a trial the kernel is too old for one.
-fn judge(needs: &Needs, host: &Host, memlock: &Memlock, trial: Option<&Trial>) -> Vec<Missing> {
+fn judge(needs: &Needs, host: &Host, plan: &Plan, trial: Option<&Trial>) -> Vec<Missing> {
+    let memlock = &plan.memlock;
     let mut missing = match trial {
         None => vec![Missing::KernelTooOld {
             running: host.kernel.release.clone(),
@@ -133,7 +160,7 @@ fn judge(needs: &Needs, host: &Host, memlock: &Memlock, trial: Option<&Trial>) -
         Some(Trial::Refused { call, errno }) => {
             refused(host, memlock, *call, *errno).into_iter().collect()
         }
-        Some(Trial::Done { lacks }) => lacks.iter().map(|lack| lacking(host, *lack)).collect(),
+        Some(Trial::Done { lacks, .. }) => lacks.iter().map(|lack| lacking(host, *lack)).collect(),
     };
     if !memlock.suffices(host) {
         missing.push(Missing::MemlockTooSmall {
@@ -141,11 +168,16 @@ fn judge(needs: &Needs, host: &Host, memlock: &Memlock, trial: Option<&Trial>) -
             limit_bytes: host.memlock_max_bytes,
         });
     }
-    let needed = descriptors::needed(needs);
-    if host.descriptors_max < needed {
-        missing.push(Missing::DescriptorsTooFew {
-            needed,
-            limit: host.descriptors_max,
+    let needed = descriptors::needed(needs, plan.files);
+    let limit = host.descriptors_max;
+    if limit < needed {
+        missing.push(match plan.files {
+            Files::Direct => Missing::DescriptorsTooFew { needed, limit },
+            Files::Plain => Missing::DescriptorsTooFewForConnections {
+                needed,
+                limit,
+                running: host.kernel.release.clone(),
+            },
         });
     }
     missing

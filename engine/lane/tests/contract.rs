@@ -1,7 +1,7 @@
 //! The contract of a wire, over real sockets: once on one lane, and once on lanes so
 //! small that every batch spreads over several and fills their queues.
 
-use ringcast_lane::{Lanes, Settings};
+use ringcast_lane::{Files, Lanes, Settings};
 use ringcast_wire_contract::{Peer, Taken, World, contract_tests};
 use socket2::SockRef;
 use std::io::{ErrorKind, Read, Write};
@@ -48,6 +48,11 @@ impl World for Loopback {
     fn pause(&mut self) {
         std::thread::sleep(Duration::from_micros(300));
     }
+}
+
+/// What this kernel serves best.
+fn settings(connections: u32) -> Settings {
+    Settings::for_connections(connections).expect("the kernel has io_uring")
 }
 
 struct Remote(TcpStream);
@@ -99,16 +104,27 @@ impl Peer for Remote {
 mod on_one_lane {
     use super::*;
 
-    contract_tests!(|connections| Loopback::new(Settings::for_connections(connections)));
+    contract_tests!(|connections| Loopback::new(settings(connections)));
 }
 
 mod on_many_small_lanes {
     use super::*;
 
-    contract_tests!(|connections| Loopback::new(Settings {
-        connections,
+    contract_tests!(|connections: u32| Loopback::new(Settings {
         submission_entries: 4,
         completion_entries: 16,
-        descriptors: connections.div_ceil(5),
+        lane_connections: connections.div_ceil(5),
+        ..settings(connections)
+    }));
+}
+
+/// As on kernels that serve direct descriptors badly.
+mod with_plain_descriptors {
+    use super::*;
+
+    contract_tests!(|connections: u32| Loopback::new(Settings {
+        lane_connections: connections.div_ceil(2),
+        files: Files::Plain,
+        ..settings(connections)
     }));
 }

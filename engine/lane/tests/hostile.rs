@@ -40,7 +40,8 @@ fn hears_nothing(mut peer: TcpStream) {
 /// Whoever sends to a key that is gone may panic, but its bytes are for nobody else.
 #[test]
 fn a_key_that_is_gone_reaches_nobody() {
-    let mut lanes = Lanes::new(&Settings::for_connections(1)).expect("there is io_uring");
+    let mut lanes = Lanes::new(&Settings::for_connections(1).expect("the kernel has io_uring"))
+        .expect("there is io_uring");
     let gone = ConnectionKey::first(0);
     let (socket, _peer) = pair();
     lanes.adopt(gone, socket.into()).expect("it is adopted");
@@ -61,7 +62,8 @@ fn a_key_that_is_gone_reaches_nobody() {
 /// Whoever adopts under a key that is in use may panic, but does not take it away.
 #[test]
 fn an_index_that_is_taken_is_not_adopted_again() {
-    let mut lanes = Lanes::new(&Settings::for_connections(1)).expect("there is io_uring");
+    let mut lanes = Lanes::new(&Settings::for_connections(1).expect("the kernel has io_uring"))
+        .expect("there is io_uring");
     let key = ConnectionKey::first(0);
     let (socket, mut peer) = pair();
     lanes.adopt(key, socket.into()).expect("it is adopted");
@@ -86,7 +88,7 @@ fn one_reap_throws_away_only_so_much() {
     let mut lanes = Lanes::new(&Settings {
         submission_entries: 4,
         completion_entries: 16,
-        ..Settings::for_connections(COUNT)
+        ..Settings::for_connections(COUNT).expect("the kernel has io_uring")
     })
     .expect("there is io_uring");
     let (mut peers, mut sockets) = (Vec::new(), Vec::new());

@@ -202,7 +202,7 @@ fn hear(
 
 #[test]
 fn streams_to_a_thousand_on_one_lane() {
-    let settings = Settings::for_connections(1000);
+    let settings = Settings::for_connections(1000).expect("the kernel has io_uring");
     streams_to_many(settings, 400 << 10);
 }
 
@@ -210,10 +210,10 @@ fn streams_to_a_thousand_on_one_lane() {
 fn streams_to_a_thousand_over_queues_that_overflow() {
     let lanes = streams_to_many(
         Settings {
-            connections: 1000,
             submission_entries: 2,
             completion_entries: 8,
-            descriptors: 334,
+            lane_connections: 334,
+            ..Settings::for_connections(1000).expect("the kernel has io_uring")
         },
         400 << 10,
     );
@@ -226,10 +226,10 @@ fn streams_to_a_thousand_over_queues_that_overflow() {
 fn ten_thousand_become_readable_together_and_leave_together() {
     const COUNT: u32 = 9000;
     for settings in [
-        Settings::for_connections(COUNT),
+        Settings::for_connections(COUNT).expect("the kernel has io_uring"),
         Settings {
-            descriptors: 2000,
-            ..Settings::for_connections(COUNT)
+            lane_connections: 2000,
+            ..Settings::for_connections(COUNT).expect("the kernel has io_uring")
         },
     ] {
         let mut lanes = Lanes::new(&settings).expect("the kernel has io_uring");

@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 const UNSENT: u32 = 16 << 10;
 
 fn lanes() -> Lanes {
-    Lanes::new(&Settings::for_connections(200)).expect("the kernel has io_uring")
+    Lanes::new(&Settings::for_connections(200).expect("the kernel has io_uring"))
+        .expect("the kernel has io_uring")
 }
 
 fn listen(address: &str) -> (TcpListener, SocketAddr) {

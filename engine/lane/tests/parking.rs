@@ -18,8 +18,8 @@ impl Parked {
     /// Three connections on three lanes, all quiet.
     fn new() -> Self {
         let mut lanes = Lanes::new(&Settings {
-            descriptors: 1,
-            ..Settings::for_connections(3)
+            lane_connections: 1,
+            ..Settings::for_connections(3).expect("the kernel has io_uring")
         })
         .expect("the kernel has io_uring");
         let flags = EfdFlags::EFD_NONBLOCK | EfdFlags::EFD_CLOEXEC;

@@ -10,6 +10,7 @@ use std::io::ErrorKind;
 pub struct Received {
     bytes: Box<[u8]>,
     buffer_bytes: usize,
+    most: usize,
     /// In the order of the call; as many as that named.
     outcomes: Vec<(ConnectionKey, Outcome)>,
 }
@@ -48,6 +49,7 @@ impl Received {
         Self {
             bytes: vec![0; reads * buffer_bytes].into(),
             buffer_bytes,
+            most: reads,
             outcomes: Vec::with_capacity(reads),
         }
     }
@@ -55,7 +57,7 @@ impl Received {
     /// How many connections one call may read from.
     #[must_use]
     pub fn most(&self) -> usize {
-        self.outcomes.capacity()
+        self.most
     }
 
     /// What came, in the order in which the connections were named.

@@ -2,14 +2,17 @@
 //!
 //! A direct descriptor takes no entry of the process's table, but a ring's table of them
 //! may have at most RLIMIT_NOFILE entries (io_uring_register(2), EMFILE). So a low limit
-//! means more lanes, not fewer connections.
+//! means more lanes, not fewer connections. Where connections have plain descriptors
+//! ([`Files::Plain`]) the limit bounds their number.
 
 use super::{Call, Missing, Needs};
+use crate::Files;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
-/// The most that a table of direct descriptors may have, whatever the limit is: the
-/// kernel's IORING_MAX_FIXED_FILES.
-const SLOTS_MAX: u64 = 1 << 20;
+/// The most connections of a lane. To close one, the kernel looks for its poll among
+/// those of the ring, of which it keeps one list in a hundred or so: with very many
+/// connections in a ring that takes longer than all else.
+const LANE_CONNECTIONS_MAX: u64 = 16 * 1024;
 
 /// Plain descriptors that are not for lanes or executors: listeners, newcomers that
 /// have not been handed over, files, the administrator's connections.
@@ -27,24 +30,26 @@ const DESCRIPTORS_MIN: u64 = 1024;
 pub struct Tables {
     /// Lanes of the shard, 1 or more.
     pub lanes: u32,
-    /// Direct descriptors of each lane, 1 to 1,048,576. All lanes together have as many
-    /// as there may be connections, or more.
-    pub slots: u32,
+    /// Connections of each lane, 1 to 16,384. All lanes together have as many as there
+    /// may be, or more.
+    pub connections: u32,
 }
 
-/// The fewest lanes that hold so many connections under such a limit of descriptors,
-/// all of one size, as [`Settings`](crate::Settings) describe them. The limit is that of [`raise_descriptor_limit`].
+/// The fewest lanes that hold so many connections under such a limit of descriptors, all
+/// of one size, as [`Settings`](crate::Settings) describe them. The limit is that of
+/// [`raise_descriptor_limit`].
 #[must_use]
-pub fn lanes_for(connections: u32, descriptors_max: u64) -> Tables {
-    let connections = connections.max(1);
-    let slots = slots_max(descriptors_max).min(connections);
-    let lanes = connections.div_ceil(slots);
-    Tables { lanes, slots }
-}
-
-/// The largest table that a ring may have under such a limit of descriptors.
-pub(super) fn slots_max(descriptors_max: u64) -> u32 {
-    descriptors_max.clamp(1, SLOTS_MAX) as u32
+pub fn lanes_for(connections: u32, files: Files, descriptors_max: u64) -> Tables {
+    let most = match files {
+        Files::Direct => descriptors_max.clamp(1, LANE_CONNECTIONS_MAX),
+        Files::Plain => LANE_CONNECTIONS_MAX,
+    };
+    let all = connections.max(1);
+    let connections = (most as u32).min(all);
+    Tables {
+        lanes: all.div_ceil(connections),
+        connections,
+    }
 }
 
 /// Raises the soft limit of descriptors of this process to the hard one, which needs no
@@ -65,18 +70,23 @@ pub fn raise_descriptor_limit() -> Result<u64, Missing> {
 /// The limit of descriptors that the needs ask for at least: a power of two, from 1,024.
 /// With a lower limit there are more lanes, each of which takes a descriptor of its own,
 /// so that there is one below which they do not fit.
-pub(super) fn needed(needs: &Needs) -> u64 {
+pub(super) fn needed(needs: &Needs, files: Files) -> u64 {
     let mut limit = DESCRIPTORS_MIN;
-    while limit < SLOTS_MAX && plain(needs, limit) > limit {
+    while plain(needs, files, limit) > limit {
         limit *= 2;
     }
-    limit.max(plain(needs, limit))
+    limit
 }
 
 /// Plain descriptors of the whole process under such a limit.
-fn plain(needs: &Needs, descriptors_max: u64) -> u64 {
-    let lanes = lanes_for(needs.shard_connections_max, descriptors_max).lanes;
-    u64::from(needs.shards) * u64::from(lanes)
+fn plain(needs: &Needs, files: Files, descriptors_max: u64) -> u64 {
+    let lanes = lanes_for(needs.shard_connections_max, files, descriptors_max).lanes;
+    let connections = match files {
+        Files::Direct => 0,
+        Files::Plain => u64::from(needs.shards) * u64::from(needs.shard_connections_max),
+    };
+    connections
+        + u64::from(needs.shards) * u64::from(lanes)
         + u64::from(needs.executors) * DESCRIPTORS_PER_EXECUTOR
         + DESCRIPTORS_OTHER
 }
@@ -88,30 +98,46 @@ mod tests {
     #[test]
     fn lanes_hold_all_connections_and_are_as_few_as_the_limit_allows() {
         let lanes = |connections, limit| {
-            let Tables { lanes, slots } = lanes_for(connections, limit);
-            (lanes, slots)
+            let Tables { lanes, connections } = lanes_for(connections, Files::Direct, limit);
+            (lanes, connections)
         };
-        assert_eq!(lanes(1_000_000, 20_000), (50, 20_000));
-        assert_eq!(lanes(1_000_001, 20_000), (51, 20_000));
-        assert_eq!(lanes(100_000, 1 << 20), (1, 100_000));
-        assert_eq!(lanes(100_000, u64::MAX), (1, 100_000));
-        assert_eq!(lanes(2_000_000, u64::MAX), (2, 1 << 20));
-        assert_eq!(lanes(u32::MAX, u64::MAX), (4096, 1 << 20));
+        assert_eq!(lanes(1_000_000, 20_000), (62, 16_384));
+        assert_eq!(lanes(1_000_000, 10_000), (100, 10_000));
+        assert_eq!(lanes(1_000_001, 10_000), (101, 10_000));
+        assert_eq!(lanes(10_000, u64::MAX), (1, 10_000));
+        assert_eq!(lanes(u32::MAX, u64::MAX), (262_144, 16_384));
         assert_eq!(lanes(0, 1024), (1, 1));
         assert_eq!(lanes(3, 0), (3, 1));
-        for connections in 1..300 {
+        assert_eq!(lanes_for(40_000, Files::Plain, 1024).lanes, 3);
+        for all in 1..300 {
             for limit in 1..40 {
-                let Tables { lanes, slots } = lanes_for(connections, limit);
-                assert!(lanes * slots >= connections && u64::from(slots) <= limit);
-                assert!(u64::from(lanes - 1) * limit < u64::from(connections));
+                let (lanes, each) = lanes(all, limit);
+                assert!(lanes * each >= all && u64::from(each) <= limit);
+                assert!(u64::from(lanes - 1) * limit < u64::from(all));
             }
         }
     }
 
     #[test]
+    fn plain_descriptors_are_needed_for_each_connection() {
+        let needs = |shards, shard_connections_max| Needs {
+            shards,
+            shard_connections_max,
+            submission_entries: 256,
+            completion_entries: 1024,
+            executors: 0,
+            executor_ring_entries: 128,
+            executor_memory_bytes: 0,
+        };
+        assert_eq!(needed(&needs(1, 400), Files::Plain), 1024);
+        assert_eq!(needed(&needs(2, 1000), Files::Plain), 4096);
+        assert_eq!(needed(&needs(2, 50_000), Files::Plain), 1 << 17);
+    }
+
+    #[test]
     fn the_limit_leaves_room_for_the_lanes_own_descriptors() {
         let needed = |shards, shard_connections_max, executors| {
-            needed(&Needs {
+            let needs = Needs {
                 shards,
                 shard_connections_max,
                 submission_entries: 256,
@@ -119,7 +145,8 @@ mod tests {
                 executors,
                 executor_ring_entries: 128,
                 executor_memory_bytes: 0,
-            })
+            };
+            needed(&needs, Files::Direct)
         };
         assert_eq!(needed(1, 1, 0), 1024);
         assert_eq!(needed(2, 10_000, 3), 1024);
@@ -133,6 +160,6 @@ mod tests {
             "512 for executors, 512 others, 1 lane"
         );
         assert_eq!(needed(64, 1_000_000, 64), 16384);
-        assert_eq!(needed(1 << 21, 1, 0), (1 << 21) + 512, "a lane each");
+        assert_eq!(needed(1 << 21, 1, 0), 1 << 22, "a lane each");
     }
 }

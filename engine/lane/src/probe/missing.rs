@@ -86,6 +86,15 @@ pub enum Missing {
         /// What it is.
         limit: u64,
     },
+    /// The same, where each connection takes one: see [`Files::Plain`](crate::Files).
+    DescriptorsTooFewForConnections {
+        /// What it must be at least.
+        needed: u64,
+        /// What it is.
+        limit: u64,
+        /// The kernel, as uname(2) has it.
+        running: String,
+    },
     /// The kernel refuses a call for a reason that has no sentence of its own.
     Refused {
         /// Which one.
@@ -206,6 +215,17 @@ impl fmt::Display for Missing {
                  of connections is no larger than that: `ulimit -n {needed}` as root in the shell \
                  that starts it, LimitNOFILE={needed} in its systemd unit, or \
                  `docker run --ulimit nofile={needed}`"
+            ),
+            Self::DescriptorsTooFewForConnections {
+                needed,
+                limit,
+                running,
+            } => write!(
+                formatter,
+                "this process may have {limit} descriptors and needs {needed}, for on Linux \
+                 {running} each connection takes one: boot 6.13 or newer, where none does, or \
+                 `ulimit -n {needed}` as root in the shell that starts it, LimitNOFILE={needed} in \
+                 its systemd unit, or `docker run --ulimit nofile={needed}`"
             ),
             Self::Refused { call, errno } => write!(
                 formatter,

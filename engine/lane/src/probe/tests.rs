@@ -38,8 +38,11 @@ const IPC_LOCK: u64 = 1 << 14;
 const SYS_ADMIN: u64 = 1 << 21;
 
 fn judged(host: &Host, trial: Option<&Trial>) -> Vec<Missing> {
-    let tables = lanes_for(NEEDS.shard_connections_max, host.descriptors_max);
-    judge(&NEEDS, host, &Memlock::of(&NEEDS, tables, host), trial)
+    let files = match trial {
+        Some(Trial::Done { files, .. }) => *files,
+        _ => Files::Direct,
+    };
+    judge(&NEEDS, host, &plan(&NEEDS, host, files), trial)
 }
 
 /// What is missing on that host when the call fails so.
@@ -47,7 +50,10 @@ fn failing(host: &Host, call: Call, errno: Errno) -> Vec<Missing> {
     judged(host, Some(&Trial::Refused { call, errno }))
 }
 
-const DONE: Trial = Trial::Done { lacks: Vec::new() };
+const DONE: Trial = Trial::Done {
+    lacks: Vec::new(),
+    files: Files::Direct,
+};
 
 #[test]
 fn nothing_is_missing_where_all_is_just_enough() {
@@ -117,9 +123,32 @@ fn locked_memory_is_added_up_and_compared() {
 }
 
 #[test]
+fn where_each_connection_takes_a_descriptor_the_limit_is_judged_by_them() {
+    let trial = Trial::Done {
+        lacks: Vec::new(),
+        files: Files::Plain,
+    };
+    let mut host = host();
+    let needed = descriptors::needed(&NEEDS, Files::Plain);
+    let each = u64::from(NEEDS.shards) * u64::from(NEEDS.shard_connections_max);
+    assert!(needed > each && needed < 3 * each);
+    host.descriptors_max = needed;
+    assert_eq!(judged(&host, Some(&trial)), []);
+    host.descriptors_max = needed - 1;
+    let running = RUNNING.to_owned();
+    let limit = needed - 1;
+    let too_few = Missing::DescriptorsTooFewForConnections {
+        needed,
+        limit,
+        running,
+    };
+    assert_eq!(judged(&host, Some(&trial)), [too_few]);
+}
+
+#[test]
 fn executors_have_a_least_and_lanes_alone_have_none() {
     let charged = |needs: Needs| {
-        let memlock = Memlock::of(&needs, lanes_for(1, 1024), &host());
+        let memlock = Memlock::of(&needs, lanes_for(1, Files::Direct, 1024), &host());
         (memlock.charged_bytes / 1024, memlock.limit_bytes_min / 1024)
     };
     let few = Needs {
@@ -257,7 +286,13 @@ fn each_thing_that_io_uring_lacks_is_named() {
         Lack::Feature("IORING_FEAT_CQE_SKIP"),
         Lack::Operation("IORING_OP_SHUTDOWN"),
     ];
-    let found = judged(&host(), Some(&Trial::Done { lacks }));
+    let found = judged(
+        &host(),
+        Some(&Trial::Done {
+            lacks,
+            files: Files::Direct,
+        }),
+    );
     let sentences: Vec<String> = found.iter().map(ToString::to_string).collect();
     let lacking = |what| {
         format!(

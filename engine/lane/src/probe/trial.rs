@@ -4,6 +4,7 @@
 //! operations, a table of direct descriptors, an enter. Nothing is submitted.
 
 use super::{Call, Needs};
+use crate::Files;
 use io_uring::{Builder, IoUring, Parameters, Probe, opcode};
 use nix::errno::Errno;
 use std::io;
@@ -84,6 +85,8 @@ pub(super) enum Trial {
     Done {
         /// What it can not do.
         lacks: Vec<Lack>,
+        /// What connections are best to it.
+        files: Files,
     },
 }
 
@@ -107,6 +110,7 @@ pub(super) fn run(needs: &Needs, slots: u32, patient: bool) -> Trial {
         match refused_flag(&FLAGS, call, errno) {
             Some(flag) => Trial::Done {
                 lacks: vec![Lack::Flag(flag)],
+                files: Files::Direct,
             },
             None => Trial::Refused { call, errno },
         }
@@ -140,7 +144,13 @@ fn attempt(needs: &Needs, slots: u32, patient: bool) -> Result<Trial, (Call, io:
     submitter.register_files_sparse(slots).map_err(registered)?;
     // There is nothing to submit, but the call is made.
     ring.submit().map_err(|error| (Call::Enter, error))?;
-    Ok(Trial::Done { lacks })
+    drop(ring);
+    let files = match lacks[..] {
+        [] => Files::of_this_kernel().map_err(|error| (Call::Setup, error))?,
+        // There is nothing to try it with.
+        _ => Files::Direct,
+    };
+    Ok(Trial::Done { lacks, files })
 }
 
 /// Sets up the ring of a lane.
