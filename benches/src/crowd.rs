@@ -1,16 +1,18 @@
 //! A crowd: very many clients connect as fast as they can, stay, and leave together.
 //!
-//! They meet a door before two shards' lanes, and, in turn with that, a loop of accept(2)
-//! and close(2) with nothing around it. What is told is how many connections a second
-//! each takes, what a connection that is there and idle costs in memory, and what is left
-//! when all have gone: nothing may be.
+//! They meet a door before two shards' lanes; the same while others attack it; and a loop
+//! of accept(2) and close(2) with nothing around it. What is told is how many connections
+//! a second each takes, what a connection that is there and idle costs in memory, and what
+//! is left when all have gone: nothing may be.
 
+mod attackers;
 mod clients;
 pub(crate) mod server;
 
 use crate::child::Child;
 use crate::error::Error;
 use crate::report::{Figure, Rounds, Table, What};
+use attackers::Attackers;
 use clients::Clients;
 use ringcast_benches::Core;
 use std::collections::BTreeMap;
@@ -25,7 +27,7 @@ pub(crate) struct Arguments {
     #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     connections: u32,
     /// How often each server meets them
-    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..=100))]
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..=80))]
     rounds: u8,
 }
 
@@ -45,12 +47,15 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Error> {
     };
     ours.pin();
     for round in 0..arguments.rounds {
-        for alone in [true, false] {
-            let met = meet(arguments.connections, round, alone, theirs)?;
-            let who = if alone { "accept()" } else { "door and lanes" };
-            let rate = f64::from(arguments.connections) / met.connecting.as_secs_f64();
-            let rate = [Figure::new("taken", "1/s", rate)];
-            rounds.record(&what("come"), who, &rate);
+        for how in [How::Alone, How::Door, How::Attacked] {
+            let met = meet(arguments.connections, round, how, theirs)?;
+            let who = how.name();
+            let connections = f64::from(arguments.connections);
+            let figures = [
+                Figure::new("taken", "1/s", connections / met.connecting.as_secs_f64()),
+                Figure::new("server's time", "ns", met.server_nanos as f64 / connections),
+            ];
+            rounds.record(&what("come"), who, &figures);
             if let Some(stay) = met.stay {
                 rounds.record(
                     &what("are there"),
@@ -64,9 +69,29 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Error> {
     Ok(())
 }
 
+/// What a crowd meets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum How {
+    Alone,
+    Door,
+    Attacked,
+}
+
+impl How {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Alone => "accept()",
+            Self::Door => "door and lanes",
+            Self::Attacked => "door, attacked",
+        }
+    }
+}
+
 /// What one crowd met.
 struct Met {
     connecting: Duration,
+    /// Processor time of the server meanwhile.
+    server_nanos: u64,
     /// Where they stayed.
     stay: Option<Stay>,
 }
@@ -102,7 +127,8 @@ impl Stay {
     }
 }
 
-fn meet(connections: u32, round: u8, alone: bool, core: Core) -> Result<Met, Error> {
+fn meet(connections: u32, round: u8, how: How, core: Core) -> Result<Met, Error> {
+    let alone = how == How::Alone;
     let number = connections.to_string();
     let mut command = vec!["crowd-server", number.as_str()];
     if alone {
@@ -110,13 +136,24 @@ fn meet(connections: u32, round: u8, alone: bool, core: Core) -> Result<Met, Err
     }
     let mut child = Child::start(core, &command)?;
     // The clients' own memory is there before anything is compared.
-    let mut clients = Clients::new(child.address(), connections, 2 * round + u8::from(alone))?;
+    let mut clients = Clients::new(child.address(), connections, 3 * round + how as u8)?;
     let before = Held::ask(&mut child)?;
+    let attackers = match how {
+        How::Attacked => {
+            let attackers = Attackers::start(child.address());
+            Some(attackers.map_err(Error::system("attacking"))?)
+        }
+        _ => None,
+    };
+    let nanos_before = child.cpu_nanos().unwrap_or(0);
     let connecting = clients.connect(alone)?;
-    if alone {
+    let server_nanos = child.cpu_nanos().unwrap_or(0) - nanos_before;
+    if how != How::Door {
+        drop(attackers);
         clients.leave()?;
         return Ok(Met {
             connecting,
+            server_nanos,
             stay: None,
         });
     }
@@ -149,6 +186,7 @@ fn meet(connections: u32, round: u8, alone: bool, core: Core) -> Result<Met, Err
     };
     Ok(Met {
         connecting,
+        server_nanos,
         stay: Some(Stay {
             server: growth(|held| held.resident),
             host: growth(|held| held.host),

@@ -372,6 +372,11 @@ fn examples() -> Vec<Missing> {
             needed: 1024,
             limit: 256,
         },
+        Missing::DescriptorsTooFewForConnections {
+            needed: 131_072,
+            limit: 1024,
+            running: "6.12.1".to_owned(),
+        },
         Missing::Refused {
             call: Call::Setup,
             errno: Errno::EINVAL,
