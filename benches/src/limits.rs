@@ -180,13 +180,16 @@ impl Scale {
 }
 
 /// Each of them: by which calls, to how many sockets, how many messages at once.
-const FAN_OUTS: [(Method, usize, u64); 7] = [
+const FAN_OUTS: [(Method, usize, u64); 10] = [
     (Method::IoUring, 1_000, 1),
+    (Method::Lane, 1_000, 1),
     (Method::Send, 1_000, 1),
     (Method::IoUring, 10_000, 1),
+    (Method::Lane, 10_000, 1),
     (Method::Send, 10_000, 1),
     (Method::IoUring, 1_000, 16),
     (Method::IoUring, 1_000, 64),
+    (Method::Lane, 1_000, 64),
     (Method::IoUring, 1_000, 256),
 ];
 

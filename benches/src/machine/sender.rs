@@ -2,7 +2,8 @@
 //! whenever it is told to, and says how many nanoseconds that took.
 //!
 //! With io_uring as an engine would do it: direct descriptors, batches of sends that
-//! do not wait, no completion for those that succeed. Or with `send()` in a loop.
+//! do not wait, no completion for those that succeed. Or with `send()` in a loop. Or with
+//! the engine's own lane, which does the former and keeps account of connections.
 //! Whatever is not sent whole is an error: the figure would be of something else.
 
 use super::fan_out::MESSAGE_BYTES;
@@ -12,6 +13,8 @@ use crate::error::Error;
 use crate::probe::{Form, Stamp};
 use io_uring::{IoUring, opcode, squeue, types};
 use nix::libc::{MSG_DONTWAIT, MSG_NOSIGNAL, MSG_WAITALL};
+use ringcast_lane::{Lanes, Settings};
+use ringcast_wire::{ConnectionKey, Failure, Wire};
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
 use std::os::fd::AsRawFd;
@@ -29,6 +32,8 @@ pub(crate) enum Method {
     IoUring,
     /// One call for each socket.
     Send,
+    /// The engine's lane.
+    Lane,
 }
 
 impl Method {
@@ -37,6 +42,7 @@ impl Method {
         match self {
             Self::IoUring => "io_uring",
             Self::Send => "send()",
+            Self::Lane => "lane",
         }
     }
 }
@@ -54,7 +60,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Error> {
     // First of all, so that a system without it says so before anybody connects.
     let ring = match arguments.method {
         Method::IoUring => Some(ring().map_err(Error::system("io_uring"))?),
-        Method::Send => None,
+        Method::Send | Method::Lane => None,
     };
     let listener = announce()?;
     let mut streams = Vec::new();
@@ -72,6 +78,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Error> {
             drop(streams);
             Box::new(sender)
         }
+        None if arguments.method == Method::Lane => Box::new(LaneSend::new(streams)?),
         None => Box::new(LoopSend(streams)),
     };
     let form = Form::bare(MESSAGE_BYTES);
@@ -112,6 +119,46 @@ impl Burst for LoopSend {
             }
         }
         Ok(())
+    }
+}
+
+/// All sockets, in the engine's lane.
+struct LaneSend {
+    lanes: Lanes,
+    keys: Vec<ConnectionKey>,
+    failed: Vec<Failure>,
+}
+
+impl LaneSend {
+    fn new(streams: Vec<TcpStream>) -> Result<Self, Error> {
+        let sockets = u32::try_from(streams.len()).expect("came from such a number");
+        let mut lanes = Settings::for_connections(sockets)
+            .and_then(|settings| Lanes::new(&settings))
+            .map_err(Error::Lanes)?;
+        let keys: Vec<_> = (0..sockets).map(ConnectionKey::first).collect();
+        for (&key, stream) in keys.iter().zip(streams) {
+            let adopted = lanes.adopt(key, stream.into());
+            adopted.map_err(Error::system("adopting a socket"))?;
+            // What connections want is begun some at a time.
+            lanes.reap(&mut Vec::new(), 1);
+        }
+        Ok(Self {
+            lanes,
+            keys,
+            failed: Vec::new(),
+        })
+    }
+}
+
+impl Burst for LaneSend {
+    fn send_to_all(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        self.lanes.send_same(&self.keys, bytes, &mut self.failed);
+        match self.failed.first() {
+            Some(failure) => Err(Error::SendShort {
+                result: i32::try_from(failure.sent).unwrap_or(i32::MAX),
+            }),
+            None => Ok(()),
+        }
     }
 }
 

@@ -127,6 +127,15 @@ impl Lane {
         }
     }
 
+    /// Where a batch is queued, which has room: it is no larger than the queue, and
+    /// nothing else is queued when it begins.
+    pub(crate) fn batch(&mut self) -> BatchQueue<'_> {
+        BatchQueue {
+            submission: self.ring.submission(),
+            queued: &mut self.queued,
+        }
+    }
+
     /// Queues an entry; submits what is queued if there is no room.
     ///
     /// # Safety
@@ -205,6 +214,25 @@ impl Lane {
 
     pub(crate) fn has_queued(&self) -> bool {
         self.queued > 0
+    }
+}
+
+/// The submission queue of a lane while a batch is put into it.
+pub(crate) struct BatchQueue<'a> {
+    submission: squeue::SubmissionQueue<'a>,
+    queued: &'a mut usize,
+}
+
+impl BatchQueue<'_> {
+    /// Queues an entry.
+    ///
+    /// # Safety
+    /// As for [`Lane::push`].
+    pub(crate) unsafe fn push(&mut self, entry: &squeue::Entry) {
+        // SAFETY: the caller keeps what it points to.
+        let pushed = unsafe { self.submission.push(entry) };
+        pushed.expect("a batch is no larger than the queue");
+        *self.queued += 1;
     }
 }
 

@@ -1,17 +1,19 @@
 //! The lanes of a shard, as its [`Wire`].
 
-use crate::connections::{Connections, Order, Requests};
+use crate::connections::{Connections, Requests};
+use crate::entries::{self, Descriptor};
 use crate::files::Files;
 use crate::lane::{Completion, Lane, SetUpError, Size};
+use crate::places::Places;
 use crate::probe::lanes_for;
 use crate::request::{self, Request};
-use io_uring::types::{Fd, Fixed, Timespec};
-use io_uring::{opcode, squeue};
+use io_uring::squeue;
 use nix::sys::resource::{Resource, getrlimit};
-use ringcast_wire::{Close, ConnectionKey, Event, Failure, LINGER_MILLIS, Reason, Received, Wire};
+use ringcast_wire::{Close, ConnectionKey, Event, Failure, Reason, Received, Wire};
 use std::io;
 use std::marker::PhantomData;
-use std::os::fd::{AsRawFd, BorrowedFd, IntoRawFd, OwnedFd};
+use std::ops::Range;
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::atomic::{Ordering, fence};
 
 /// How large the lanes of a shard are.
@@ -58,9 +60,7 @@ impl Settings {
 /// one after another if low indices are used first.
 pub struct Lanes {
     lanes: Vec<Lane>,
-    lane_connections: u32,
-    /// Where connections have plain descriptors, each by its index.
-    plain: Box<[Option<OwnedFd>]>,
+    places: Places,
     connections: Connections,
     /// How many sends or receives go into one system call.
     chunk: usize,
@@ -82,15 +82,6 @@ const ROUNDS_MAX: u32 = 64;
 /// a quarter of the completion queue: each takes 10 to 30 µs, and peers who keep it busy
 /// must not keep the caller.
 const ORDERS_MAX: usize = 64;
-
-const DISCARD_BYTES: usize = 64 * 1024;
-
-const NEVER_WAIT: i32 = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
-
-/// For the kernel, which copies it on submission.
-static LINGER: Timespec = Timespec::new()
-    .sec(LINGER_MILLIS as u64 / 1000)
-    .nsec(LINGER_MILLIS % 1000 * 1_000_000);
 
 impl Lanes {
     /// # Errors
@@ -114,21 +105,20 @@ impl Lanes {
             },
         };
         let count = settings.connections.div_ceil(settings.lane_connections);
-        let plain = match settings.files {
-            Files::Direct => 0,
-            Files::Plain => settings.connections,
-        };
         let lanes = (0..count).map(|_| Lane::open(size));
         Ok(Self {
             lanes: lanes.collect::<Result<_, _>>()?,
-            lane_connections: settings.lane_connections,
-            plain: (0..plain).map(|_| None).collect(),
+            places: Places::new(
+                settings.connections,
+                settings.lane_connections,
+                settings.files,
+            ),
             connections: Connections::new(settings.connections),
             chunk: settings.submission_entries as usize,
             orders_max: ORDERS_MAX.min(settings.completion_entries as usize / 4),
             in_batch: false,
             overflows: 0,
-            discarded: vec![0; DISCARD_BYTES].into(),
+            discarded: vec![0; entries::DISCARD_BYTES].into(),
             not_send: PhantomData,
         })
     }
@@ -159,12 +149,8 @@ impl Lanes {
     fn take(&mut self, key: ConnectionKey, socket: OwnedFd, connecting: bool) -> io::Result<()> {
         // Before the kernel puts it in another's place.
         self.connections.check_free(key);
-        match self.plain.get_mut(key.index() as usize) {
-            Some(place) => *place = Some(socket),
-            None => {
-                let slot = Fixed(key.index() % self.lane_connections);
-                self.lanes[self.lane_of(key)].register(slot, socket)?;
-            }
+        if let Some((slot, socket)) = self.places.keep(key, socket) {
+            self.lanes[self.places.lane(key)].register(slot, socket)?;
         }
         self.connections.adopt(key, connecting);
         Ok(())
@@ -213,28 +199,6 @@ impl Lanes {
             && lanes.all(|lane| !lane.has_queued() && !lane.holds_back() && !lane.has_completions())
     }
 
-    fn lane_of(&self, key: ConnectionKey) -> usize {
-        match self.lanes.len() {
-            1 => 0,
-            _ => (key.index() / self.lane_connections) as usize,
-        }
-    }
-
-    /// The lane of a connection, and its descriptor there.
-    ///
-    /// # Panics
-    /// If it has none.
-    fn place(&self, key: ConnectionKey) -> (usize, Descriptor) {
-        let descriptor = match self.plain.get(key.index() as usize) {
-            None => Descriptor::Direct(Fixed(key.index() % self.lane_connections)),
-            Some(plain) => {
-                let plain = plain.as_ref().expect("it was adopted");
-                Descriptor::Plain(Fd(plain.as_raw_fd()))
-            }
-        };
-        (self.lane_of(key), descriptor)
-    }
-
     /// Sends `of(place)` for each place below `count`.
     fn send<'a>(
         &mut self,
@@ -243,18 +207,12 @@ impl Lanes {
         failed: &mut Vec<Failure>,
     ) {
         for start in (0..count).step_by(self.chunk) {
-            self.begin_batch();
-            for place in start..count.min(start + self.chunk) {
-                let (key, bytes) = of(place);
-                assert!(self.connections.is_open(key), "it takes no bytes");
-                let (lane, descriptor) = self.place(key);
-                let entry = send_entry(descriptor, bytes, place);
-                // SAFETY: the bytes are borrowed until this function returns, and by
-                // then the kernel has taken the entry: `finish_batch` sees to that,
-                // and if it is not reached, nothing is ever submitted again. A send
-                // that must not wait is over when the kernel has taken it.
-                unsafe { self.lanes[lane].push(&entry) };
-            }
+            let end = count.min(start + self.chunk);
+            let entry = |descriptor, place| entries::send(descriptor, of(place).1, place);
+            // SAFETY: the bytes are borrowed until this function returns, and by then the
+            // kernel has taken the entries: `finish_batch` sees to that. A send that must
+            // not wait is over when the kernel has taken it.
+            unsafe { self.queue_batch(start..end, |place| of(place).0, entry) };
             self.finish_batch(|connections, completion| {
                 let place = request::place(completion.mark);
                 let (key, bytes) = of(place);
@@ -274,11 +232,38 @@ impl Lanes {
         }
     }
 
-    /// From here to [`Self::finish_batch`] entries are queued whose memory is only
-    /// borrowed. Who panics between the two leaves lanes that refuse to go on.
-    fn begin_batch(&mut self) {
+    /// Queues `entry(descriptor, place)` for the connection `of(place)` at each of these
+    /// places: a chunk at most.
+    ///
+    /// From here to the end of [`Self::finish_batch`] entries are queued whose memory is
+    /// only borrowed. Who panics in between leaves lanes that refuse to go on.
+    ///
+    /// # Safety
+    /// What the entries point to stays until `finish_batch` has returned, which is called
+    /// next.
+    ///
+    /// # Panics
+    /// If one of the connections is not open.
+    unsafe fn queue_batch(
+        &mut self,
+        places: Range<usize>,
+        of: impl Fn(usize) -> ConnectionKey,
+        mut entry: impl FnMut(Descriptor, usize) -> squeue::Entry,
+    ) {
         assert!(!self.in_batch, "a batch was begun and not finished");
         self.in_batch = true;
+        let mut places = places.map(|place| (place, of(place))).peekable();
+        while let Some((_, first)) = places.peek() {
+            let lane = self.places.lane(*first);
+            let mut queue = self.lanes[lane].batch();
+            while let Some((place, key)) = places.next_if(|(_, key)| self.places.lane(*key) == lane)
+            {
+                assert!(self.connections.is_open(key), "it is not there");
+                let entry = entry(self.places.descriptor(key), place);
+                // SAFETY: the caller's.
+                unsafe { queue.push(&entry) };
+            }
+        }
     }
 
     /// Submits the batch. What is over then is told to `each`, what else happened to
@@ -310,14 +295,12 @@ impl Lanes {
             let Some(order) = self.connections.next_order() else {
                 return most - placed;
             };
-            let (lane, descriptor) = self.place(order.key);
-            if order.requests.contains(Requests::CLOSE)
-                && let Some(plain) = self.plain.get_mut(order.key.index() as usize)
-            {
-                // The kernel closes it; until then it belongs to nobody.
-                let _ = plain.take().map(IntoRawFd::into_raw_fd);
+            let lane = self.places.lane(order.key);
+            let descriptor = self.places.descriptor(order.key);
+            if order.requests.contains(Requests::CLOSE) {
+                self.places.give_up(order.key);
             }
-            for entry in entries(&order, descriptor, &mut self.discarded) {
+            for entry in entries::of_order(&order, descriptor, &mut self.discarded) {
                 // SAFETY: entries point to a static, or to the buffer for what is
                 // thrown away, which nobody reads and which lives as long as the
                 // rings. They close with the lanes, before it is dropped.
@@ -326,37 +309,6 @@ impl Lanes {
         }
         0
     }
-}
-
-/// A connection's descriptor, as entries take it.
-#[derive(Clone, Copy)]
-enum Descriptor {
-    Direct(Fixed),
-    Plain(Fd),
-}
-
-/// An entry that is made alike for either kind of descriptor.
-macro_rules! entry {
-    ($descriptor:expr, |$it:ident| $entry:expr) => {
-        match $descriptor {
-            Descriptor::Direct($it) => $entry.build(),
-            Descriptor::Plain($it) => $entry.build(),
-        }
-    };
-}
-
-fn send_entry(descriptor: Descriptor, bytes: &[u8], place: usize) -> squeue::Entry {
-    let count = u32::try_from(bytes.len()).expect("no frame has 4 GiB");
-    let place = u32::try_from(place).expect("no batch has 2^32 sends");
-    let flags = NEVER_WAIT | libc::MSG_WAITALL;
-    entry!(descriptor, |it| opcode::Send::new(
-        it,
-        bytes.as_ptr(),
-        count
-    )
-    .flags(flags))
-    .flags(squeue::Flags::SKIP_SUCCESS)
-    .user_data(Request::Send.at(place))
 }
 
 /// What a send took, and why not all; `None` if it took all.
@@ -371,57 +323,6 @@ fn send_failure(completion: &Completion, wanted: usize) -> Option<(u32, Reason)>
 
 fn kind(errno: i32) -> io::ErrorKind {
     io::Error::from_raw_os_error(errno).kind()
-}
-
-/// The entries of an order, in the order in which the kernel is to take them.
-fn entries(
-    order: &Order,
-    descriptor: Descriptor,
-    discarded: &mut [u8],
-) -> impl Iterator<Item = squeue::Entry> + use<> {
-    let key = order.key;
-    let events = (libc::POLLIN | libc::POLLOUT | libc::POLLRDHUP) as u32;
-    let poll = entry!(descriptor, |it| opcode::PollAdd::new(it, events)
-        .multi(true));
-    let shutdown = entry!(descriptor, |it| opcode::Shutdown::new(it, libc::SHUT_WR));
-    let linger = opcode::Timeout::new(&raw const LINGER).build();
-    let flags = NEVER_WAIT | libc::MSG_TRUNC;
-    let (buffer, count) = (discarded.as_mut_ptr(), DISCARD_BYTES as u32);
-    let discard = entry!(descriptor, |it| opcode::Recv::new(it, buffer, count)
-        .flags(flags));
-    let cancel = |request: Request| {
-        opcode::AsyncCancel::new(request.of(key))
-            .build()
-            .flags(squeue::Flags::SKIP_SUCCESS)
-    };
-    // A close while something is armed would close nothing, and one that is linked to
-    // a cancel would not happen if that finds nothing.
-    let close = entry!(descriptor, |it| opcode::Close::new(it));
-    let (asked, cancelled) = (order.requests, order.cancel);
-    [
-        (asked.contains(Requests::POLL), Request::Poll, poll),
-        (
-            asked.contains(Requests::SHUTDOWN),
-            Request::Shutdown,
-            shutdown,
-        ),
-        (asked.contains(Requests::LINGER), Request::Linger, linger),
-        (asked.contains(Requests::DISCARD), Request::Discard, discard),
-        (
-            cancelled.contains(Requests::POLL),
-            Request::Cancel,
-            cancel(Request::Poll),
-        ),
-        (
-            cancelled.contains(Requests::LINGER),
-            Request::Cancel,
-            cancel(Request::Linger),
-        ),
-        (asked.contains(Requests::CLOSE), Request::Close, close),
-    ]
-    .into_iter()
-    .filter(|(wanted, ..)| *wanted)
-    .map(move |(_, request, entry)| entry.user_data(request.of(key)))
 }
 
 impl Wire for Lanes {
@@ -465,20 +366,15 @@ impl Wire for Lanes {
         for start in (0..from.len()).step_by(self.chunk) {
             let chunk = start..from.len().min(start + self.chunk);
             let mut unanswered = chunk.len();
-            self.begin_batch();
-            for (place, buffer) in chunk.clone().zip(got.buffers().skip(chunk.start)) {
-                let key = from[place];
-                assert!(
-                    self.connections.is_open(key),
-                    "only who is there is read from"
-                );
-                let (lane, descriptor) = self.place(key);
-                let entry = receive_entry(descriptor, buffer, place);
-                // SAFETY: the buffer is borrowed until this function returns, by no
-                // other entry, and this function does not return before all receives
-                // were answered; see `send` for who does not reach the end.
-                unsafe { self.lanes[lane].push(&entry) };
-            }
+            let mut buffers = got.buffers().skip(start);
+            let entry = |descriptor, place| {
+                let buffer = buffers.next().expect("there is one for each");
+                entries::receive(descriptor, buffer, place)
+            };
+            // SAFETY: the buffers are borrowed until this function returns, each by one
+            // entry, and it does not return before all receives were answered.
+            unsafe { self.queue_batch(chunk, |place| from[place], entry) };
+            drop(buffers);
             self.finish_batch(|_, completion| {
                 unanswered -= 1;
                 let place = request::place(completion.mark);
@@ -503,15 +399,6 @@ impl Wire for Lanes {
     fn close(&mut self, key: ConnectionKey, how: Close) {
         self.connections.close(key, how);
     }
-}
-
-fn receive_entry(descriptor: Descriptor, buffer: &mut [u8], place: usize) -> squeue::Entry {
-    let count = u32::try_from(buffer.len()).expect("no buffer has 4 GiB");
-    let place = u32::try_from(place).expect("no batch has 2^32 receives");
-    let buffer = buffer.as_mut_ptr();
-    entry!(descriptor, |it| opcode::Recv::new(it, buffer, count)
-        .flags(NEVER_WAIT))
-    .user_data(Request::Receive.at(place))
 }
 
 #[cfg(test)]

@@ -29,10 +29,12 @@
 )]
 
 mod connections;
+mod entries;
 mod files;
 mod lane;
 mod lanes;
 mod outgoing;
+mod places;
 pub mod probe;
 mod request;
 
