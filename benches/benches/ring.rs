@@ -3,13 +3,14 @@
 //! Records of 32, 128 and 1,024 bytes, published one at a time and 64 at a time, in
 //! one thread and from one core to another. rtrb is a queue in plain memory with one
 //! reader and elements of one size, so it is less than the ring; a body is its element,
-//! copied in once and read where it lies, as with the ring. Both hold 1 MiB.
+//! copied in once and read where it lies, as with the ring. Both hold 1 MiB. Readers spin;
+//! the ring is measured with one that may park, too, for which its producer has to look.
 //!
 //! `cargo bench -p ringcast-benches --bench ring -- check` runs each once, with few
 //! records, and measures nothing.
 
 use ringcast_benches::{Comparison, Core, Program};
-use ringcast_ring::{Consumer, Kind, Producer};
+use ringcast_ring::{Consumer, Kind, Producer, Waiting};
 use std::hint::black_box;
 use std::sync::Barrier;
 use std::thread;
@@ -61,9 +62,9 @@ struct Ring {
 }
 
 impl Ring {
-    fn new() -> Self {
+    fn new(waiting: Waiting) -> Self {
         let mut producer = Producer::create("bench", CAPACITY).expect("there is memory");
-        let consumer = producer.consumer().expect("there is a place");
+        let consumer = producer.consumer(waiting).expect("there is a place");
         Self { producer, consumer }
     }
 }
@@ -219,7 +220,7 @@ fn compare<const BYTES: usize>(batch: usize, cores: Option<(Core, Core)>, is_che
     let body = || vec![0x5A; BYTES];
     let name = format!("{BYTES} B, {batch} at a time, one thread");
     let mut ours = OneThread {
-        queue: Ring::new(),
+        queue: Ring::new(Waiting::Spins),
         body: body(),
         batch,
     };
@@ -232,20 +233,25 @@ fn compare<const BYTES: usize>(batch: usize, cores: Option<(Core, Core)>, is_che
     let Some((_, reader_core)) = cores else {
         return;
     };
-    let name = format!("{BYTES} B, {batch} at a time, two cores");
-    let mut ours = TwoThreads {
-        queue: Ring::new(),
-        body: body(),
-        batch,
-        reader_core,
-    };
-    let mut theirs = TwoThreads {
-        queue: Rtrb::<BYTES>::new(),
-        body: body(),
-        batch,
-        reader_core,
-    };
-    report(&name, batch, &mut ours, &mut theirs, is_check);
+    for (waiting, where_) in [
+        (Waiting::Spins, "two cores"),
+        (Waiting::Parks, "two cores, may park"),
+    ] {
+        let name = format!("{BYTES} B, {batch} at a time, {where_}");
+        let mut ours = TwoThreads {
+            queue: Ring::new(waiting),
+            body: body(),
+            batch,
+            reader_core,
+        };
+        let mut theirs = TwoThreads {
+            queue: Rtrb::<BYTES>::new(),
+            body: body(),
+            batch,
+            reader_core,
+        };
+        report(&name, batch, &mut ours, &mut theirs, is_check);
+    }
 }
 
 fn report(

@@ -6,7 +6,7 @@ use super::fan_out::MESSAGE_BYTES;
 use crate::clock::{Times, now_nanos};
 use crate::error::Error;
 use crate::report::Figure;
-use ringcast_ring::{Consumer, Kind, Producer};
+use ringcast_ring::{Consumer, Kind, Producer, Waiting};
 use std::io;
 use std::thread;
 
@@ -65,7 +65,9 @@ fn ring() -> Result<(Producer, Consumer), Error> {
     let mut producer = Producer::create("limits", CAPACITY)
         .map_err(io::Error::other)
         .map_err(Error::system("making a ring"))?;
-    let consumer = producer.consumer().expect("a new ring has places");
+    let consumer = producer
+        .consumer(Waiting::Spins)
+        .expect("a new ring has places");
     Ok((producer, consumer))
 }
 

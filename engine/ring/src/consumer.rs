@@ -18,7 +18,8 @@ pub struct Consumer {
     place: usize,
     /// Everything before was released.
     cursor: Position,
-    waker: Arc<Waker>,
+    /// That of one that parks.
+    waker: Option<Arc<Waker>>,
 }
 
 /// One record, where it lies.
@@ -42,7 +43,12 @@ pub struct Batch<'c> {
 }
 
 impl Consumer {
-    pub(crate) fn new(ring: Arc<Ring>, place: usize, cursor: Position, waker: Arc<Waker>) -> Self {
+    pub(crate) fn new(
+        ring: Arc<Ring>,
+        place: usize,
+        cursor: Position,
+        waker: Option<Arc<Waker>>,
+    ) -> Self {
         Self {
             ring,
             place,
@@ -89,7 +95,11 @@ impl Consumer {
     /// Says that it sleeps, so that the next publish rings its bell, unless there is
     /// something to do: `idle` is asked once more after it was said, as everybody
     /// who could ring has to be. Returns whether to wait for [`Self::waker`].
+    ///
+    /// # Panics
+    /// If it was made to spin: nothing would wake it.
     pub fn park(&self, idle: impl FnOnce() -> bool) -> bool {
+        assert!(self.waker.is_some(), "it was made to spin");
         protocol::fall_asleep(self.ring.sleepers(), 1 << self.place, || {
             protocol::published(self.ring.published()) == self.cursor.0 && idle()
         })
@@ -100,9 +110,10 @@ impl Consumer {
         protocol::stay_awake(self.ring.sleepers(), 1 << self.place);
     }
 
-    /// What rings when something was published to a parked consumer.
-    pub fn waker(&self) -> &Waker {
-        &self.waker
+    /// What rings when something was published to a parked consumer; nothing for one
+    /// that was made to spin.
+    pub fn waker(&self) -> Option<&Waker> {
+        self.waker.as_deref()
     }
 }
 

@@ -32,7 +32,7 @@ pub use handover::HandoverError;
 pub use layout::Kind;
 pub use memory::MemoryError;
 pub use message::{Message, Publisher};
-pub use producer::{ClaimError, Producer};
+pub use producer::{ClaimError, Producer, Waiting};
 pub use ring::{Corrupt, Position};
 pub use sleep::Waker;
 pub use tap::{Tap, TapError};

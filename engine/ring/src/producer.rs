@@ -16,10 +16,10 @@ use std::sync::atomic::Ordering::Relaxed;
 /// Writes records, and publishes them one or many at a time.
 ///
 /// ```
-/// use ringcast_ring::{Kind, Producer};
+/// use ringcast_ring::{Kind, Producer, Waiting};
 ///
 /// let mut producer = Producer::create("example", 4096)?;
-/// let mut consumer = producer.consumer().expect("60 places are free");
+/// let mut consumer = producer.consumer(Waiting::Spins).expect("60 places are free");
 /// producer.claim(5, Kind(7))?.copy_from_slice(b"hello");
 /// producer.publish();
 /// let mut batch = consumer.poll()?;
@@ -43,6 +43,9 @@ pub struct Producer {
     readers: Vec<Option<Reader>>,
     /// The places that have a reader, one bit for each.
     taken: u64,
+    /// The places whose reader may park: while there is none, nobody has to be looked
+    /// for after publishing.
+    parking: u64,
     /// The places that a reader of another process has or had. It may write there
     /// though it was removed, so no consumer that reads in place ever gets one.
     lent: u64,
@@ -51,8 +54,9 @@ pub struct Producer {
 /// A consumer, as its producer knows it.
 #[derive(Debug)]
 enum Reader {
-    /// In this process; it frees its place by being dropped.
-    Inside(Arc<Waker>),
+    /// In this process; it frees its place by being dropped. Without a bell if it never
+    /// parks.
+    Inside(Option<Arc<Waker>>),
     /// In another one.
     Outside(Waker),
 }
@@ -60,10 +64,23 @@ enum Reader {
 impl Reader {
     fn wake(&self) {
         match self {
-            Self::Inside(waker) => waker.wake(),
+            Self::Inside(Some(waker)) => waker.wake(),
+            Self::Inside(None) => (),
             Self::Outside(waker) => waker.wake(),
         }
     }
+}
+
+/// What a consumer does while there is nothing to read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Waiting {
+    /// It looks again and again. A ring all of whose consumers do costs its producer
+    /// the least.
+    Spins,
+    /// It may park. Then each publish has to be seen by everybody before the producer
+    /// goes on, so that it sees who sleeps: tens of nanoseconds, for one record as for
+    /// a thousand.
+    Parks,
 }
 
 /// A bit for each place.
@@ -153,6 +170,7 @@ impl Producer {
             gate: published,
             readers: (0..CONSUMERS_MAX).map(|_| None).collect(),
             taken: 0,
+            parking: 0,
             lent: 0,
         }
     }
@@ -175,11 +193,14 @@ impl Producer {
 
     /// A consumer that begins with what is published next, and that the producer
     /// waits for until it is dropped. `None` if all places are taken, or the process
-    /// has no descriptor left.
-    pub fn consumer(&mut self) -> Option<Consumer> {
+    /// has no descriptor left for the bell of one that parks.
+    pub fn consumer(&mut self, waiting: Waiting) -> Option<Consumer> {
         let place = places(self.free_places() & !self.lent).next()?;
-        let waker = Arc::new(Waker::new().ok()?);
-        self.take_place(place, Reader::Inside(Arc::clone(&waker)));
+        let waker = match waiting {
+            Waiting::Spins => None,
+            Waiting::Parks => Some(Arc::new(Waker::new().ok()?)),
+        };
+        self.take_place(place, Reader::Inside(waker.clone()));
         let ring = Arc::clone(&self.ring);
         Some(Consumer::new(ring, place, self.published, waker))
     }
@@ -198,8 +219,17 @@ impl Producer {
 
     fn take_place(&mut self, place: usize, reader: Reader) {
         self.ring.cursor(place).store(self.published.0, Relaxed);
+        if !matches!(reader, Reader::Inside(None)) {
+            self.parking |= 1 << place;
+        }
         self.readers[place] = Some(reader);
         self.taken |= 1 << place;
+    }
+
+    fn leave_place(&mut self, place: usize) {
+        self.readers[place] = None;
+        self.taken &= !(1 << place);
+        self.parking &= !(1 << place);
     }
 
     /// The places that nobody has, those of dropped consumers among them.
@@ -207,8 +237,7 @@ impl Producer {
         for place in places(self.taken) {
             let is_inside = matches!(self.readers[place], Some(Reader::Inside(_)));
             if is_inside && protocol::gate(self.ring.cursor(place)) == NO_CONSUMER {
-                self.readers[place] = None;
-                self.taken &= !(1 << place);
+                self.leave_place(place);
             }
         }
         PLACES & !self.taken
@@ -226,8 +255,7 @@ impl Producer {
             "a consumer of this process leaves by being dropped"
         );
         if places(self.taken).any(|taken| taken == place) {
-            self.readers[place] = None;
-            self.taken &= !(1 << place);
+            self.leave_place(place);
             self.ring.cursor(place).store(NO_CONSUMER, Relaxed);
             protocol::stay_awake(self.ring.sleepers(), 1 << place);
         }
@@ -292,6 +320,9 @@ impl Producer {
         }
         self.published = self.claimed;
         protocol::publish(self.ring.published(), self.published.0);
+        if self.parking == 0 {
+            return;
+        }
         for place in places(protocol::to_wake(self.ring.sleepers())) {
             if let Some(Some(reader)) = self.readers.get(place) {
                 reader.wake();

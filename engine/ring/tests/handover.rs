@@ -7,7 +7,7 @@ mod support;
 use nix::sys::mman::{MapFlags, ProtFlags, mmap};
 use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg};
 use ringcast_ring::layout::VERSION;
-use ringcast_ring::{HandoverError, Kind, MemoryError, Producer, Tap, TapError};
+use ringcast_ring::{HandoverError, Kind, MemoryError, Producer, Tap, TapError, Waiting};
 use std::io::{IoSlice, Write};
 use std::num::NonZeroUsize;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
@@ -320,7 +320,7 @@ fn a_tap_cannot_map_its_descriptor_for_writing() {
 fn a_ring_sealed_for_taps_is_mapped_for_writing_by_nobody() {
     let _alone = alone();
     let mut producer = producer();
-    let mut consumer = producer.consumer().expect("there is a place");
+    let mut consumer = producer.consumer(Waiting::Spins).expect("there is a place");
     producer.seal_for_taps().expect("Linux 5.1");
     assert_eq!(map_writable(&producer), Err(nix::Error::EPERM));
     let path = format!("/proc/self/fd/{}", producer.as_fd().as_raw_fd());

@@ -5,7 +5,7 @@ mod support;
 
 use proptest::prelude::*;
 use ringcast_ring::layout::HEADER_BYTES;
-use ringcast_ring::{Kind, MemoryError, Producer, Tap, TapError};
+use ringcast_ring::{Kind, MemoryError, Producer, Tap, TapError, Waiting};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileExt;
 use std::sync::Barrier;
@@ -247,7 +247,9 @@ fn every_word_of_the_header_may_lie_to_a_new_producer() {
                 continue;
             };
             taken += 1;
-            let mut consumer = producer.consumer().expect("no place is taken");
+            let mut consumer = producer
+                .consumer(Waiting::Spins)
+                .expect("no place is taken");
             for serial in 0..12 {
                 let bytes = 90 * serial as usize;
                 let room = producer

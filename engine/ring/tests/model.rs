@@ -4,7 +4,7 @@
 mod support;
 
 use proptest::prelude::*;
-use ringcast_ring::{ClaimError, Consumer, Kind, Producer, Tap, TapError};
+use ringcast_ring::{ClaimError, Consumer, Kind, Producer, Tap, TapError, Waiting};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use support::{body, descriptor};
@@ -299,7 +299,10 @@ impl Model {
                 self.pending.clear();
             }
             Operation::AddConsumer if self.consumers.len() < 4 => {
-                let consumer = self.producer().consumer().expect("there is a place");
+                let consumer = self
+                    .producer()
+                    .consumer(Waiting::Spins)
+                    .expect("there is a place");
                 let is_new = |other: &Reader<Consumer>| other.place != Some(consumer.place());
                 assert!(self.consumers.iter().all(is_new));
                 assert!(
@@ -471,7 +474,7 @@ fn a_message_survives_and_nothing_else_is_one() {
 #[should_panic(expected = "leaves by being dropped")]
 fn a_consumer_of_this_process_cannot_be_removed_under_itself() {
     let mut producer = Producer::create("remove", CAPACITY).expect("there is memory");
-    let consumer = producer.consumer().expect("there is a place");
+    let consumer = producer.consumer(Waiting::Spins).expect("there is a place");
     producer.remove_consumer(consumer.place());
 }
 
@@ -482,10 +485,10 @@ fn a_place_that_was_lent_stays_outside() {
     let mut producer = Producer::create("lent", CAPACITY).expect("there is memory");
     let (near, _far) = UnixStream::pair().expect("a descriptor is left");
     let lent = producer.offer_consumer(&near).expect("there is a place");
-    let inside: Vec<_> = std::iter::from_fn(|| producer.consumer()).collect();
+    let inside: Vec<_> = std::iter::from_fn(|| producer.consumer(Waiting::Spins)).collect();
     assert_eq!(inside.len(), 59);
     producer.remove_consumer(lent);
-    assert!(producer.consumer().is_none());
+    assert!(producer.consumer(Waiting::Spins).is_none());
     assert_eq!(producer.offer_consumer(&near).expect("it is free"), lent);
 }
 
@@ -508,13 +511,15 @@ fn a_reader_of_an_earlier_epoch_moves_no_cursor() {
 #[test]
 fn sixty_places_and_none_twice() {
     let mut producer = Producer::create("places", CAPACITY).expect("there is memory");
-    let mut consumers: Vec<_> = std::iter::from_fn(|| producer.consumer()).collect();
+    let mut consumers: Vec<_> = std::iter::from_fn(|| producer.consumer(Waiting::Spins)).collect();
     let mut places: Vec<_> = consumers.iter().map(Consumer::place).collect();
     places.sort_unstable();
     assert_eq!(places, (0..60).collect::<Vec<_>>());
     let gone = consumers.remove(17).place();
     assert_eq!(producer.lag(gone), None);
-    let again = producer.consumer().expect("one place is free");
+    let again = producer
+        .consumer(Waiting::Spins)
+        .expect("one place is free");
     assert_eq!(again.place(), gone);
-    assert!(producer.consumer().is_none());
+    assert!(producer.consumer(Waiting::Spins).is_none());
 }

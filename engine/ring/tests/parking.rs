@@ -3,7 +3,7 @@
 
 mod support;
 
-use ringcast_ring::{Consumer, Kind, Producer, Tap};
+use ringcast_ring::{Consumer, Kind, Producer, Tap, Waiting};
 use std::os::unix::net::UnixStream;
 use std::thread;
 
@@ -19,7 +19,10 @@ fn next(consumer: &mut Consumer) -> u64 {
         }
         drop(batch);
         if consumer.park(|| true) {
-            assert!(consumer.waker().wait(TIMEOUT_MILLIS), "a wake-up is lost");
+            assert!(
+                consumer.waker().expect("it may park").wait(TIMEOUT_MILLIS),
+                "a wake-up is lost"
+            );
             consumer.unpark();
         }
     }
@@ -33,7 +36,7 @@ fn send(producer: &mut Producer, number: u64) {
 
 fn ring() -> (Producer, Consumer) {
     let mut producer = Producer::create("parking", 4096).expect("there is memory");
-    let consumer = producer.consumer().expect("there is a place");
+    let consumer = producer.consumer(Waiting::Parks).expect("there is a place");
     (producer, consumer)
 }
 
@@ -64,7 +67,9 @@ fn two_threads_wake_each_other() {
 fn three_consumers_sleep_and_miss_nothing() {
     const RECORDS: u64 = 100_000;
     let mut producer = Producer::create("parking", 4096).expect("there is memory");
-    let consumers: Vec<_> = std::iter::from_fn(|| producer.consumer()).take(3).collect();
+    let consumers: Vec<_> = std::iter::from_fn(|| producer.consumer(Waiting::Parks))
+        .take(3)
+        .collect();
     thread::scope(|scope| {
         for mut consumer in consumers {
             scope.spawn(move || {
@@ -91,7 +96,10 @@ fn who_has_something_else_to_do_does_not_sleep() {
     let (mut producer, consumer) = ring();
     assert!(!consumer.park(|| false));
     send(&mut producer, 1);
-    assert!(!consumer.waker().wait(0), "it did not say that it sleeps");
+    assert!(
+        !consumer.waker().expect("it may park").wait(0),
+        "it did not say that it sleeps"
+    );
     assert!(!consumer.park(|| true), "there is a record");
 }
 
@@ -124,4 +132,37 @@ fn a_gated_tap_is_woken() {
             assert_eq!(next(&mut at_back), round);
         }
     });
+}
+
+/// Nobody is woken who never sleeps, and nobody sleeps who would not be woken.
+#[test]
+#[should_panic(expected = "it was made to spin")]
+fn a_consumer_that_spins_does_not_park() {
+    let mut producer = Producer::create("spins", 4096).expect("there is memory");
+    let consumer = producer.consumer(Waiting::Spins).expect("there is a place");
+    assert!(consumer.waker().is_none());
+    consumer.park(|| true);
+}
+
+/// One that parks is woken though others spin, and after they have gone.
+#[test]
+fn one_that_parks_is_woken_beside_those_that_spin() {
+    let mut producer = Producer::create("beside", 4096).expect("there is memory");
+    let spins = producer.consumer(Waiting::Spins).expect("there is a place");
+    let mut parks = producer.consumer(Waiting::Parks).expect("there is a place");
+    let mut spins = Some(spins);
+    for round in 0..3 {
+        if round == 1 {
+            drop(spins.take());
+            // Its place is found free only when somebody looks for one.
+            spins = producer.consumer(Waiting::Spins);
+        }
+        assert!(parks.park(|| true), "all was read");
+        producer.claim(1, Kind(1)).expect("there is room");
+        producer.publish();
+        assert!(parks.waker().expect("it may park").wait(0), "it slept");
+        parks.unpark();
+        let mut batch = parks.poll().expect("the ring is whole");
+        assert!(batch.next_record().expect("it is a record").is_some());
+    }
 }
