@@ -1,0 +1,8 @@
+//! The tool against machines that are made of files, and the program itself.
+
+mod apply;
+mod check;
+mod machine;
+mod plan;
+mod program;
+mod topology;

@@ -1,0 +1,180 @@
+//! The program: its output, its exit codes, and a kill in the middle.
+
+use crate::machine::{Machine, amd_vm, intel_64, intel_64_tuned};
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use std::fs;
+use std::io::{PipeReader, PipeWriter, Write, pipe};
+use std::process::{Command, Output, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// Only against hanging for ever.
+const DEADLINE: Duration = Duration::from_secs(60);
+
+fn program(machine: &Machine) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_ringcast-tune"));
+    command.arg("--root").arg(&machine.root);
+    command.args(["--connections", &machine.target.connections.to_string()]);
+    command
+}
+
+fn run(machine: &Machine, arguments: &[&str]) -> Output {
+    program(machine)
+        .args(arguments)
+        .output()
+        .expect("the program runs")
+}
+
+#[track_caller]
+fn assert_run(machine: &Machine, arguments: &[&str], code: i32) -> String {
+    let output = run(machine, arguments);
+    let text = String::from_utf8(output.stdout).unwrap();
+    let errors = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(
+        output.status.code(),
+        Some(code),
+        "{arguments:?}: {text}{errors}"
+    );
+    if code == 2 { errors } else { text }
+}
+
+#[test]
+fn topology_plan_and_check_print_text_and_json() {
+    let machine = intel_64();
+    for (command, code, key) in [
+        ("topology", 0, "cpus"),
+        ("plan", 0, "cores"),
+        ("check", 1, "findings"),
+    ] {
+        assert!(!assert_run(&machine, &[command], code).is_empty());
+        let json: serde_json::Value =
+            serde_json::from_str(&assert_run(&machine, &[command, "--json"], code)).unwrap();
+        assert!(json.get(key).is_some(), "{command}: {key}");
+    }
+}
+
+#[test]
+fn check_ends_with_0_where_all_is_well() {
+    assert_run(&intel_64_tuned(), &["check"], 0);
+}
+
+#[test]
+fn the_plan_ends_with_settings_that_the_engine_takes() {
+    let text = assert_run(&amd_vm(), &["plan"], 0);
+    let settings: Vec<_> = text.lines().filter(|line| !line.starts_with('#')).collect();
+    assert_eq!(
+        settings,
+        ["[cores]", "ingest = 1", "shards = [2]", "idle = \"spin\""]
+    );
+}
+
+#[test]
+fn no_such_item_card_or_processor_is_a_sentence() {
+    let machine = amd_vm();
+    let errors = assert_run(&machine, &["apply", "vm.swapiness"], 2);
+    assert_eq!(
+        errors,
+        "ringcast-tune: there is no item vm.swapiness; `ringcast-tune check` lists them\n"
+    );
+    let errors = assert_run(&machine, &["--nic", "eth7", "plan"], 2);
+    assert_eq!(
+        errors,
+        "ringcast-tune: there is no network card eth7; there are: eth0\n"
+    );
+    machine.remove("/sys/devices/system/cpu/online");
+    let errors = assert_run(&machine, &["topology"], 2);
+    assert!(
+        errors.contains("there is no /sys/devices/system/cpu/online here"),
+        "{errors}"
+    );
+}
+
+#[test]
+fn apply_dry_run_and_revert() {
+    let machine = amd_vm();
+    let before = machine.snapshot();
+    let text = assert_run(&machine, &["apply", "--dry-run"], 0);
+    assert!(
+        text.contains("vm.stat_interval: would change /proc/sys/vm/stat_interval 1 → 10\n"),
+        "{text}"
+    );
+    assert!(machine.snapshot() == before, "not even a state file");
+
+    let text = assert_run(&machine, &["apply", "vm.stat_interval", "vm.swappiness"], 0);
+    assert!(
+        text.contains("vm.stat_interval: changed: /proc/sys/vm/stat_interval 1 → 10\n"),
+        "{text}"
+    );
+    assert_eq!(machine.read("/proc/sys/vm/swappiness"), "10\n");
+    assert_run(&machine, &["revert", "vm.swappiness"], 0);
+    assert_eq!(
+        (
+            machine.read("/proc/sys/vm/swappiness").as_str(),
+            machine.read("/proc/sys/vm/stat_interval").as_str()
+        ),
+        ("60\n", "10\n")
+    );
+    assert_run(&machine, &["revert"], 0);
+    assert_eq!(machine.read("/proc/sys/vm/stat_interval"), "1\n");
+    assert!(assert_run(&machine, &["revert"], 0).starts_with("nothing to revert"));
+}
+
+#[test]
+fn the_script_goes_to_a_file() {
+    let machine = intel_64();
+    let file = machine.root.join("tune.sh");
+    assert_run(
+        &machine,
+        &["apply", "--output-script", file.to_str().unwrap()],
+        0,
+    );
+    assert!(fs::read_to_string(file).unwrap().starts_with("#!/bin/sh\n"));
+}
+
+/// A pipe that has room for nothing: whoever writes to it waits.
+fn full_pipe() -> (PipeReader, PipeWriter) {
+    let (reader, mut writer) = pipe().unwrap();
+    fcntl(&writer, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).unwrap();
+    while writer.write(&[b'.'; 4096]).is_ok() {}
+    fcntl(&writer, FcntlArg::F_SETFL(OFlag::empty())).unwrap();
+    (reader, writer)
+}
+
+#[test]
+fn killed_in_the_middle_of_apply_everything_comes_back() {
+    let machine = amd_vm();
+    let before = machine.snapshot();
+    let state = machine.state();
+    let (_reader, writer) = full_pipe();
+    // It waits where it says that it changed the first item.
+    let mut apply = program(&machine)
+        .args(["apply", "vm.stat_interval", "vm.swappiness", "--state"])
+        .arg(&state)
+        .stdout(Stdio::from(writer))
+        .spawn()
+        .unwrap();
+    let began = Instant::now();
+    while !fs::read_to_string(&state).is_ok_and(|text| text.contains("\"became\": \"10\\n\"")) {
+        assert!(began.elapsed() < DEADLINE, "nothing was changed");
+        thread::yield_now();
+    }
+    apply.kill().unwrap();
+    apply.wait().unwrap();
+    assert_eq!(
+        machine.read("/proc/sys/vm/stat_interval"),
+        "10\n",
+        "it was in the middle"
+    );
+    assert_eq!(
+        machine.read("/proc/sys/vm/swappiness"),
+        "60\n",
+        "it was in the middle"
+    );
+
+    let text = assert_run(&machine, &["revert", "--state", state.to_str().unwrap()], 0);
+    assert_eq!(
+        text,
+        "vm.stat_interval: /proc/sys/vm/stat_interval back as it was\n"
+    );
+    assert!(machine.snapshot() == before);
+}
