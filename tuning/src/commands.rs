@@ -1,5 +1,7 @@
 //! The commands: what each takes, and what it prints.
 
+mod measure;
+
 use anyhow::{Context, Result, bail};
 use clap::{Args, Parser, Subcommand};
 use ringcast_tune::apply::{self, Outcome, changes};
@@ -8,8 +10,10 @@ use ringcast_tune::host::Host;
 use ringcast_tune::item::{self, Fix, Item, Situation};
 use ringcast_tune::journal::{Entry, Journal};
 use ringcast_tune::plan::{Plan, Target};
+use ringcast_tune::prove::Verdict;
 use ringcast_tune::script::script;
 use ringcast_tune::topology::Topology;
+use ringcast_tune::unit::units;
 use serde::Serialize;
 use std::fmt::Display;
 use std::fs;
@@ -63,6 +67,12 @@ enum Command {
     Apply(ApplyArguments),
     /// Puts back what `apply` changed: all of it, or these items
     Revert(RevertArguments),
+    /// Files that keep the host so: unit, sysctl.d, tmpfiles.d, kernel command line
+    Unit(UnitArguments),
+    /// Measures how long cores are taken away, how long they take to wake, a round trip
+    Jitter(measure::JitterArguments),
+    /// Measures with and without what `apply` does, in turn, and compares
+    Prove(measure::ProveArguments),
 }
 
 #[derive(Debug, Args)]
@@ -99,6 +109,13 @@ struct RevertArguments {
     state: Option<PathBuf>,
 }
 
+#[derive(Debug, Args)]
+struct UnitArguments {
+    /// Writes the files into this folder, instead of printing them
+    #[arg(long, value_name = "FOLDER")]
+    write: Option<PathBuf>,
+}
+
 impl CommandLine {
     /// Whether all is well.
     pub(crate) fn run(&self) -> Result<bool> {
@@ -130,6 +147,24 @@ impl CommandLine {
             }
             Command::Apply(arguments) => {
                 run_apply(&Situation::new(&host, &topology, &target)?, arguments)
+            }
+            Command::Unit(arguments) => {
+                write_units(&Situation::new(&host, &topology, &target)?, arguments)
+            }
+            Command::Jitter(arguments) => {
+                let rounds =
+                    measure::jitter(&Situation::new(&host, &topology, &target)?, arguments)?;
+                common.print(&rounds)?;
+                Ok(true)
+            }
+            Command::Prove(arguments) => {
+                let comparison =
+                    measure::prove(&Situation::new(&host, &topology, &target)?, arguments)?;
+                common.print(&comparison)?;
+                Ok(!comparison
+                    .rows
+                    .iter()
+                    .any(|row| row.verdict == Verdict::Worse))
             }
             Command::Revert(_) => unreachable!("reverted above"),
         }
@@ -221,6 +256,21 @@ fn run_apply(situation: &Situation<'_>, arguments: &ApplyArguments) -> Result<bo
         out.flush()?;
     }
     Ok(is_well)
+}
+
+fn write_units(situation: &Situation<'_>, arguments: &UnitArguments) -> Result<bool> {
+    let mut out = io::stdout().lock();
+    for unit in units(situation) {
+        match &arguments.write {
+            Some(folder) => {
+                let path = folder.join(unit.name);
+                fs::write(&path, &unit.text).with_context(|| path.display().to_string())?;
+                writeln!(out, "{} for {}", path.display(), unit.place)?;
+            }
+            None => writeln!(out, "## {}\n{}", unit.place, unit.text)?,
+        }
+    }
+    Ok(true)
 }
 
 fn revert(host: &Host, arguments: &RevertArguments) -> Result<bool> {

@@ -175,6 +175,14 @@ impl From<CpuSet> for String {
     }
 }
 
+impl std::str::FromStr for CpuSet {
+    type Err = NoCpuSet;
+
+    fn from_str(text: &str) -> Result<Self, NoCpuSet> {
+        Self::from_list(text)
+    }
+}
+
 impl TryFrom<String> for CpuSet {
     type Error = NoCpuSet;
 

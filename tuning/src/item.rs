@@ -12,6 +12,7 @@ mod network;
 mod nic;
 mod sysctl;
 
+pub(crate) use limits::{descriptors, locked_bytes};
 pub(crate) use sysctl::chosen;
 
 use crate::host::{Host, Refusal};

@@ -5,4 +5,6 @@ mod check;
 mod machine;
 mod plan;
 mod program;
+mod start;
 mod topology;
+mod unit;

@@ -178,3 +178,41 @@ fn killed_in_the_middle_of_apply_everything_comes_back() {
     );
     assert!(machine.snapshot() == before);
 }
+
+#[test]
+fn jitter_measures_this_machine_and_refuses_others() {
+    let here = |arguments: &[&str]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_ringcast-tune"))
+            .args(arguments)
+            .output()
+            .unwrap();
+        (
+            output.status.code(),
+            String::from_utf8(output.stdout).unwrap(),
+            String::from_utf8(output.stderr).unwrap(),
+        )
+    };
+    let (code, json, _) = here(&["jitter", "--seconds", "1", "--json"]);
+    assert_eq!(code, Some(0));
+    let rounds: ringcast_tune::prove::Rounds = serde_json::from_str(&json).unwrap();
+    let [round] = rounds.rounds.as_slice() else {
+        panic!("one round: {json}")
+    };
+    for times in round
+        .cores
+        .iter()
+        .map(|core| core.gaps)
+        .chain([round.wake, round.loopback])
+    {
+        assert!(times.count > 0 && times.p50 > 0, "{json}");
+        assert!(
+            times.p50 <= times.p99 && times.p99 <= times.p9999 && times.p9999 <= times.worst,
+            "{json}"
+        );
+    }
+    let (code, _, errors) = here(&["jitter", "--cpus", "8191"]);
+    assert_eq!(code, Some(2));
+    assert!(errors.contains("there is no CPU 8191 here"), "{errors}");
+    let errors = assert_run(&amd_vm(), &["jitter"], 2);
+    assert!(errors.contains("leave --root out"), "{errors}");
+}
