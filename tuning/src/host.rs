@@ -192,7 +192,10 @@ impl Host {
             .stdin(Stdio::null())
             .output()
             .map_err(|error| match error.kind() {
-                ErrorKind::NotFound => Refusal::Absent("ethtool (install it)".to_owned()),
+                // Folders of PATH that this user may not look into say "denied".
+                ErrorKind::NotFound | ErrorKind::PermissionDenied => {
+                    Refusal::Absent("ethtool (install it)".to_owned())
+                }
                 _ => Refusal::Failed(name.clone(), error.to_string()),
             })?;
         if output.status.success() {

@@ -1,7 +1,10 @@
 //! `prove`: the same measured before and after, several times, and whether the
 //! difference is more than chance.
 
-use crate::probe::{Round, micros};
+use crate::apply::{self, Undone};
+use crate::item::{self, Fix, Situation};
+use crate::journal::{Journal, JournalError};
+use crate::probe::{ProbeError, Round, micros};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -58,6 +61,94 @@ pub enum Verdict {
     Worse,
     /// The rounds overlap, or there are fewer than three of either.
     Same,
+}
+
+/// Why nothing was proved.
+#[derive(Debug)]
+pub enum ProveError {
+    /// Some of it was applied before; what it was like without can't be measured.
+    AppliedAlready,
+    /// There was nothing to change.
+    NothingChanged,
+    /// Nothing could be measured; the host is as it was found.
+    Probe(ProbeError),
+    /// The journal failed, and `revert` has to put the rest back.
+    Journal(JournalError),
+    /// These files could not be put back; the journal keeps them for `revert`.
+    NotPutBack(Vec<String>),
+}
+
+impl fmt::Display for ProveError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::AppliedAlready => f.write_str(
+                "some of it is applied already: `revert` first, or compare with `prove --before`",
+            ),
+            Self::NothingChanged => {
+                f.write_str("nothing could be changed, so there is nothing to prove")
+            }
+            Self::Probe(error) => error.fmt(f),
+            Self::Journal(error) => error.fmt(f),
+            Self::NotPutBack(files) => write!(f, "not put back: {}", files.join("; ")),
+        }
+    }
+}
+
+impl std::error::Error for ProveError {}
+
+impl From<JournalError> for ProveError {
+    fn from(error: JournalError) -> Self {
+        Self::Journal(error)
+    }
+}
+
+/// Measures without and with what `apply` does, in turn, so that what drifts hits both
+/// alike. Leaves the host as it was found, or with `keep` as it was proved.
+///
+/// # Errors
+/// [`ProveError`].
+pub fn alternate(
+    situation: &Situation<'_>,
+    journal: &mut Journal,
+    rounds: usize,
+    keep: bool,
+    mut measure: impl FnMut() -> Result<Round, ProbeError>,
+) -> Result<(Rounds, Rounds), ProveError> {
+    if !journal.entries().is_empty() {
+        return Err(ProveError::AppliedAlready);
+    }
+    let (mut before, mut after) = (Rounds::default(), Rounds::default());
+    for round in 1..=rounds {
+        before.rounds.push(measure().map_err(ProveError::Probe)?);
+        for item in item::all().filter(|item| item.fix == Fix::Apply) {
+            // What can't be changed is the same in both states.
+            apply::apply(item, situation, journal)?;
+        }
+        if journal.entries().is_empty() {
+            return Err(ProveError::NothingChanged);
+        }
+        let measured = measure();
+        if measured.is_err() || !keep || round < rounds {
+            put_back(situation, journal)?;
+        }
+        after.rounds.push(measured.map_err(ProveError::Probe)?);
+    }
+    Ok((before, after))
+}
+
+fn put_back(situation: &Situation<'_>, journal: &mut Journal) -> Result<(), ProveError> {
+    let undone = apply::revert(situation.host, journal, |_| true, false)?;
+    let failed = undone
+        .iter()
+        .filter(|(_, undone)| Undone::is_failure(undone));
+    let failed: Vec<_> = failed
+        .map(|(entry, undone)| format!("{}: {undone}", entry.path))
+        .collect();
+    if failed.is_empty() {
+        Ok(())
+    } else {
+        Err(ProveError::NotPutBack(failed))
+    }
 }
 
 impl Spread {

@@ -97,6 +97,9 @@ fn settings(situation: &Situation<'_>) -> (String, String) {
                 continue;
             };
             let value = value.trim();
+            if value.is_empty() {
+                continue;
+            }
             let (text, is_first, line) = match path.strip_prefix("/proc/sys/") {
                 Some(name) => (
                     &mut sysctls,

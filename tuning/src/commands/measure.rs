@@ -1,12 +1,11 @@
 //! `jitter` and `prove`: the commands that measure.
 
 use anyhow::{Context, Result, bail, ensure};
-use ringcast_tune::apply;
 use ringcast_tune::cpus::CpuSet;
-use ringcast_tune::item::{self, Fix, Situation};
+use ringcast_tune::item::Situation;
 use ringcast_tune::journal::Journal;
 use ringcast_tune::probe::Probe;
-use ringcast_tune::prove::{Comparison, Rounds};
+use ringcast_tune::prove::{self, Comparison, Rounds};
 use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -59,7 +58,7 @@ fn measure(
     })
 }
 
-/// Alternates between both states of the host, so that what drifts hits both alike.
+/// Against a file, or against what this host is without what `apply` does.
 pub(super) fn prove(situation: &Situation<'_>, arguments: &ProveArguments) -> Result<Comparison> {
     let rounds = arguments.jitter.rounds.unwrap_or(ROUNDS);
     if let Some(path) = &arguments.before {
@@ -77,47 +76,10 @@ pub(super) fn prove(situation: &Situation<'_>, arguments: &ProveArguments) -> Re
         .clone()
         .unwrap_or_else(|| Journal::place(situation.host));
     let mut journal = Journal::open(&path)?;
-    ensure!(
-        journal.entries().is_empty(),
-        "some of it is applied already: `revert` first, or compare with `prove --before`"
-    );
-    let (mut before, mut after) = (Rounds::default(), Rounds::default());
-    for round in 1..=rounds {
-        before.rounds.push(probe.run()?);
-        apply_all(situation, &mut journal)?;
-        let measured = probe.run();
-        // Also where the probe failed: the host is left as it was found.
-        if measured.is_err() || !arguments.keep || round < rounds {
-            revert_all(situation, &mut journal)?;
-        }
-        after.rounds.push(measured?);
-    }
+    let measure = || probe.run();
+    let (before, after) =
+        prove::alternate(situation, &mut journal, rounds, arguments.keep, measure)?;
     Ok(Comparison::of(&before, &after))
-}
-
-fn apply_all(situation: &Situation<'_>, journal: &mut Journal) -> Result<()> {
-    for item in item::all().filter(|item| item.fix == Fix::Apply) {
-        let outcome = apply::apply(item, situation, journal)?;
-        if outcome.is_failure() {
-            eprintln!("{}: {outcome}", item.name);
-        }
-    }
-    ensure!(
-        !journal.entries().is_empty(),
-        "nothing was changed, so there is nothing to prove"
-    );
-    Ok(())
-}
-
-fn revert_all(situation: &Situation<'_>, journal: &mut Journal) -> Result<()> {
-    let undone = apply::revert(situation.host, journal, |_| true, false)?;
-    let failed: Vec<_> = undone
-        .iter()
-        .filter(|(_, undone)| undone.is_failure())
-        .map(|(entry, undone)| format!("{}: {undone}", entry.path))
-        .collect();
-    ensure!(failed.is_empty(), "{}", failed.join("; "));
-    Ok(())
 }
 
 impl JitterArguments {

@@ -5,6 +5,7 @@ mod check;
 mod machine;
 mod plan;
 mod program;
+mod prove;
 mod start;
 mod topology;
 mod unit;
