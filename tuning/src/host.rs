@@ -194,7 +194,7 @@ impl Host {
             .map_err(|error| match error.kind() {
                 // Folders of PATH that this user may not look into say "denied".
                 ErrorKind::NotFound | ErrorKind::PermissionDenied => {
-                    Refusal::Absent("ethtool (install it)".to_owned())
+                    Refusal::Absent("ethtool".to_owned())
                 }
                 _ => Refusal::Failed(name.clone(), error.to_string()),
             })?;

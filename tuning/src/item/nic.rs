@@ -133,7 +133,7 @@ fn ethtool(situation: &Situation<'_>, flag: &str, nic: &Nic) -> Result<String, L
             Refusal::Failed(_, words) if words.contains("not supported") => {
                 Look::NotHere(format!("the driver of {} has no such setting", nic.name))
             }
-            Refusal::Absent(_) => Look::Unseen(format!("{refusal}: only that program tells")),
+            Refusal::Absent(_) => Look::Unseen(format!("{refusal}, and only that program tells")),
             _ => Look::Unseen(refusal.to_string()),
         })
 }

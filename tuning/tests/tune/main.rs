@@ -1,6 +1,7 @@
 //! The tool against machines that are made of files, and the program itself.
 
 mod apply;
+mod book;
 mod check;
 mod machine;
 mod plan;

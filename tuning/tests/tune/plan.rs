@@ -80,6 +80,20 @@ fn a_million_connections_on_sixty_four_cores() {
 }
 
 #[test]
+fn as_many_shards_as_fit_stay_near_the_card() {
+    let mut machine = intel_64();
+    for (shards, far) in [(19, false), (20, true)] {
+        machine.target.shards = Some(shards);
+        let plan = plan(&machine);
+        let is_far = plan
+            .reasons
+            .iter()
+            .any(|reason| reason.contains("are not on node 0"));
+        assert_eq!(is_far, far, "{shards} shards: {:?}", plan.reasons);
+    }
+}
+
+#[test]
 fn few_connections_take_few_cores() {
     let mut machine = intel_64();
     machine.target.connections = 10_000;
