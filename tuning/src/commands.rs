@@ -6,12 +6,14 @@ use anyhow::{Context, Result, bail};
 use clap::{Args, Parser, Subcommand};
 use ringcast_tune::apply::{self, Outcome, changes};
 use ringcast_tune::check::Report;
+use ringcast_tune::cpus::CpuSet;
 use ringcast_tune::host::Host;
 use ringcast_tune::item::{self, Fix, Item, Situation};
 use ringcast_tune::journal::{Entry, Journal};
-use ringcast_tune::plan::{Plan, Target};
+use ringcast_tune::plan::{Cores, Target};
 use ringcast_tune::prove::Verdict;
 use ringcast_tune::script::script;
+use ringcast_tune::start::mismatches;
 use ringcast_tune::topology::Topology;
 use ringcast_tune::unit::units;
 use serde::Serialize;
@@ -44,6 +46,12 @@ struct Common {
     /// Shards [default: as many as the connections need]
     #[arg(long, global = true)]
     shards: Option<usize>,
+    /// The engine's cores are not those of the plan: ingest is on this one
+    #[arg(long, global = true, value_name = "CPU", requires = "shard_cpus")]
+    ingest_cpu: Option<usize>,
+    /// And the shards are on these, such as 3-9,12
+    #[arg(long, global = true, value_name = "CPUS", requires = "ingest_cpu")]
+    shard_cpus: Option<CpuSet>,
     /// The network card that clients come in by [default: the fastest that is up]
     #[arg(long, global = true)]
     nic: Option<String>,
@@ -132,12 +140,12 @@ impl CommandLine {
                 Ok(true)
             }
             Command::Plan => {
-                let plan = Plan::make(&topology, &target)?;
+                let plan = common.situation(&host, &topology, &target)?.plan;
                 common.print(&plan)?;
                 Ok(plan.memory.is_enough())
             }
             Command::Check(arguments) => {
-                let mut situation = Situation::new(&host, &topology, &target)?;
+                let mut situation = common.situation(&host, &topology, &target)?;
                 if let Some(pid) = arguments.pid {
                     situation.process = pid.to_string();
                 }
@@ -146,20 +154,20 @@ impl CommandLine {
                 Ok(report.is_well())
             }
             Command::Apply(arguments) => {
-                run_apply(&Situation::new(&host, &topology, &target)?, arguments)
+                run_apply(&common.situation(&host, &topology, &target)?, arguments)
             }
             Command::Unit(arguments) => {
-                write_units(&Situation::new(&host, &topology, &target)?, arguments)
+                write_units(&common.situation(&host, &topology, &target)?, arguments)
             }
             Command::Jitter(arguments) => {
                 let rounds =
-                    measure::jitter(&Situation::new(&host, &topology, &target)?, arguments)?;
+                    measure::jitter(&common.situation(&host, &topology, &target)?, arguments)?;
                 common.print(&rounds)?;
                 Ok(true)
             }
             Command::Prove(arguments) => {
                 let comparison =
-                    measure::prove(&Situation::new(&host, &topology, &target)?, arguments)?;
+                    measure::prove(&common.situation(&host, &topology, &target)?, arguments)?;
                 common.print(&comparison)?;
                 Ok(!comparison
                     .rows
@@ -180,6 +188,26 @@ impl Common {
             wide_area: self.wide_area,
             ports: self.ports.clone(),
         }
+    }
+
+    /// With the plan, or with the cores that the operator named instead.
+    fn situation<'a>(
+        &self,
+        host: &'a Host,
+        topology: &'a Topology,
+        target: &'a Target,
+    ) -> Result<Situation<'a>> {
+        let (Some(ingest), Some(shards)) = (self.ingest_cpu, &self.shard_cpus) else {
+            return Ok(Situation::new(host, topology, target)?);
+        };
+        let cores = Cores {
+            ingest,
+            shards: shards.iter().collect(),
+        };
+        if let Some(mismatch) = mismatches(topology, &cores).into_iter().next() {
+            bail!("{mismatch}");
+        }
+        Ok(Situation::on_cores(host, topology, target, &cores)?)
     }
 
     fn print(&self, value: &(impl Serialize + Display)) -> Result<()> {

@@ -16,7 +16,7 @@ pub(crate) use limits::{descriptors, locked_bytes};
 pub(crate) use sysctl::chosen;
 
 use crate::host::{Host, Refusal};
-use crate::plan::{Plan, PlanError, Target};
+use crate::plan::{Cores, Plan, PlanError, Target};
 use crate::topology::{Status, Topology};
 use serde::Serialize;
 use std::fmt;
@@ -165,6 +165,26 @@ impl<'a> Situation<'a> {
         target: &'a Target,
     ) -> Result<Self, PlanError> {
         let plan = Plan::make(topology, target)?;
+        Ok(Self {
+            host,
+            topology,
+            target,
+            plan,
+            process: "self".to_owned(),
+        })
+    }
+
+    /// The same for an engine whose cores were set by hand.
+    ///
+    /// # Errors
+    /// [`PlanError`] of [`Plan::of_cores`].
+    pub fn on_cores(
+        host: &'a Host,
+        topology: &'a Topology,
+        target: &'a Target,
+        cores: &Cores,
+    ) -> Result<Self, PlanError> {
+        let plan = Plan::of_cores(topology, target, cores)?;
         Ok(Self {
             host,
             topology,

@@ -6,7 +6,7 @@ use crate::check::how;
 use crate::cpus::CpuSet;
 use crate::host::Host;
 use crate::item::{self, Look, Situation};
-use crate::plan::{Cores, Plan, PlanError, Target};
+use crate::plan::{Cores, PlanError, Target};
 use crate::topology::Topology;
 use std::fmt;
 
@@ -54,13 +54,7 @@ pub fn warnings(
     cores: &Cores,
 ) -> Result<Vec<Warning>, PlanError> {
     let mut warnings = mismatches(topology, cores);
-    let situation = Situation {
-        host,
-        topology,
-        target,
-        plan: Plan::of_cores(topology, target, cores)?,
-        process: "self".to_owned(),
-    };
+    let situation = Situation::on_cores(host, topology, target, cores)?;
     for item in ITEMS.iter().filter_map(|name| item::named(name)) {
         if let Look::Seen(seen) = item.look(&situation)
             && !seen.is_well

@@ -35,7 +35,9 @@ pub struct Topology {
     pub container: Option<String>,
     /// All processors that are online.
     pub cpus: Vec<Cpu>,
-    /// Those that this process may run on.
+    /// Those that an engine may run on that is started like this process. On a host
+    /// these are the isolated ones, too: the kernel leaves them out of the affinity of
+    /// everything that does not ask for them.
     pub allowed: CpuSet,
     /// Those that the scheduler leaves alone: `isolcpus=` and isolated partitions.
     pub isolated: CpuSet,
@@ -88,11 +90,17 @@ impl Topology {
         let online = cpu_list(host, &format!("{CPU}/online"))?;
         let nodes = nodes(host, &online);
         let status = Status::read(host, "self");
-        let allowed = status
-            .cpus
-            .map_or_else(|| online.clone(), |cpus| cpus.common(&online));
         let partitions = cpu_list(host, "/sys/fs/cgroup/cpuset.cpus.isolated").unwrap_or_default();
         let at_boot = cpu_list(host, &format!("{CPU}/isolated")).unwrap_or_default();
+        let isolated = at_boot.union(&partitions);
+        let container = container(host);
+        // A container has the cores that its set names, and no others.
+        let asked_for = if container.is_some() {
+            CpuSet::default()
+        } else {
+            isolated.clone()
+        };
+        let own = status.cpus.unwrap_or_else(|| online.clone());
         let mut cpus: Vec<_> = online
             .iter()
             .map(|cpu| Cpu::read(host, cpu, &nodes))
@@ -102,10 +110,10 @@ impl Topology {
             kernel: host.value("/proc/sys/kernel/osrelease").unwrap_or_default(),
             model: cpuinfo(host, "model name").unwrap_or_default(),
             hypervisor: hypervisor(host),
-            container: container(host),
+            container,
             cpus,
-            allowed,
-            isolated: at_boot.union(&partitions),
+            allowed: own.union(&asked_for).common(&online),
+            isolated,
             nohz_full: host
                 .value(&format!("{CPU}/nohz_full"))
                 .ok()

@@ -63,6 +63,17 @@ fn what_is_applied_is_well_and_reverts_byte_for_byte() {
     }
 }
 
+/// The kernel takes no brackets.
+#[test]
+fn what_is_written_to_a_choice_is_its_word() {
+    let machine = intel_64();
+    let path = "/sys/kernel/mm/transparent_hugepage/enabled";
+    apply_one(&machine, "memory.thp");
+    assert_eq!(machine.read(path), "madvise\n");
+    revert_all(&machine);
+    assert_eq!(machine.read(path), "always\n");
+}
+
 #[test]
 fn applying_twice_changes_nothing_more() {
     let machine = intel_64();

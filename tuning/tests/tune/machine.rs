@@ -475,6 +475,8 @@ pub(crate) fn intel_64_tuned() -> Machine {
     let plan = machine.judge(|situation| situation.plan.clone());
     let quiet = plan.quiet();
     let others = plan.housekeeping.union(&plan.interrupts);
+    // Nothing gets onto an isolated core that does not ask for it.
+    machine.status(&others, 0);
     machine.file("/sys/devices/system/cpu/isolated", &quiet);
     machine.file("/sys/devices/system/cpu/nohz_full", &quiet);
     machine.file(

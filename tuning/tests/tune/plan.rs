@@ -1,6 +1,6 @@
 //! Which core does what, on each machine.
 
-use crate::machine::{Machine, amd_bond, amd_vm, container, intel_64};
+use crate::machine::{Machine, amd_bond, amd_vm, container, intel_64, intel_64_tuned};
 use ringcast_tune::cpus::CpuSet;
 use ringcast_tune::plan::{Cores, Idle, Plan, PlanError, Target};
 use ringcast_tune::topology::Topology;
@@ -76,6 +76,15 @@ fn a_million_connections_on_sixty_four_cores() {
     assert!(
         plan.settings()
             .starts_with("[cores]\ningest = 2\nshards = [19, 20,")
+    );
+}
+
+#[test]
+fn the_plan_is_the_same_once_it_was_carried_out() {
+    let (stock, tuned) = (plan(&intel_64()), plan(&intel_64_tuned()));
+    assert_eq!(
+        (stock.cores, stock.interrupts),
+        (tuned.cores, tuned.interrupts)
     );
 }
 

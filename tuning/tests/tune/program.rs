@@ -69,6 +69,36 @@ fn the_plan_ends_with_settings_that_the_engine_takes() {
 }
 
 #[test]
+fn cores_set_by_hand_are_judged_instead_of_the_plan() {
+    let machine = amd_vm();
+    machine.file("/sys/devices/system/cpu/isolated", "2-3");
+    let isolated = |arguments: &[&str]| {
+        let json: serde_json::Value =
+            serde_json::from_str(&assert_run(&machine, arguments, 1)).unwrap();
+        let findings = json["findings"].as_array().unwrap();
+        let finding = findings
+            .iter()
+            .find(|finding| finding["item"] == "cpu.isolated")
+            .unwrap();
+        finding["state"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(isolated(&["check", "--json"]), "off");
+    assert_eq!(
+        isolated(&["check", "--json", "--ingest-cpu", "2", "--shard-cpus", "3"]),
+        "well"
+    );
+    let errors = assert_run(
+        &machine,
+        &["check", "--ingest-cpu", "2", "--shard-cpus", "7"],
+        2,
+    );
+    assert!(
+        errors.contains("there is no CPU 7 on this host, which has 0-3"),
+        "{errors}"
+    );
+}
+
+#[test]
 fn no_such_item_card_or_processor_is_a_sentence() {
     let machine = amd_vm();
     let errors = assert_run(&machine, &["apply", "vm.swapiness"], 2);

@@ -128,5 +128,14 @@ fn a_partition_counts_as_isolated() {
     let machine = amd_vm();
     machine.file("/sys/devices/system/cpu/isolated", "1");
     machine.file("/sys/fs/cgroup/cpuset.cpus.isolated", "3");
-    assert_eq!(machine.topology().isolated, set("1,3"));
+    machine.status(&set("0,2"), 0);
+    let topology = machine.topology();
+    assert_eq!(topology.isolated, set("1,3"));
+    assert_eq!(topology.allowed, set("0-3"), "an engine asks for them");
+    machine.link("/proc/self/ns/pid", "pid:[4026532777]");
+    assert_eq!(
+        machine.topology().allowed,
+        set("0,2"),
+        "a container has those of its set"
+    );
 }
