@@ -234,7 +234,7 @@ fn jitter_measures_this_machine_and_refuses_others() {
         .map(|core| core.gaps)
         .chain([round.wake, round.loopback])
     {
-        assert!(times.count > 0 && times.p50 > 0, "{json}");
+        assert!(times.count > 0 && times.worst > 0, "{json}");
         assert!(
             times.p50 <= times.p99 && times.p99 <= times.p9999 && times.p9999 <= times.worst,
             "{json}"
