@@ -318,6 +318,9 @@ fn revert(host: &Host, arguments: &RevertArguments) -> Result<bool> {
     let mut journal = Journal::open(&path)?;
     let which = |entry: &Entry| arguments.items.is_empty() || arguments.items.contains(&entry.item);
     let undone = apply::revert(host, &mut journal, which, arguments.force)?;
+    if undone.is_empty() {
+        println!("nothing to revert: none of it was changed");
+    }
     for (entry, undone) in &undone {
         println!("{}: {} {undone}", entry.item, entry.path);
     }

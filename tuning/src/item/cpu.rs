@@ -16,27 +16,14 @@ pub(super) const ITEMS: &[Item] = &[
         severity: Severity::Should,
         fix: Fix::Apply,
         why: "a core that was quiet runs slowly when the burst comes",
-        look: |s| {
-            frequency(s, "scaling_governor", |now, offered| {
-                (
-                    now == "performance",
-                    offered
-                        .is_none_or(|offered| offered.contains("performance"))
-                        .then_some("performance"),
-                )
-            })
-        },
+        look: |s| frequency(s, "scaling_governor", Some("energy_performance_preference")),
     },
     Item {
         name: "cpu.energy_preference",
         severity: Severity::Could,
         fix: Fix::Apply,
         why: "the processor itself holds back its clock to save energy, whatever the governor says",
-        look: |s| {
-            frequency(s, "energy_performance_preference", |now, _| {
-                (matches!(now, "performance" | "0"), Some("performance"))
-            })
-        },
+        look: |s| frequency(s, "energy_performance_preference", None),
     },
     Item {
         name: "cpu.turbo",
@@ -167,21 +154,16 @@ fn covers(situation: &Situation<'_>, parameter: &str, there: Option<&CpuSet>) ->
     ))])
 }
 
-/// A file of `cpufreq` on each core of the engine. `judge` gets what is set and what
-/// is offered; it says whether that is well, and what to write.
-fn frequency(
-    situation: &Situation<'_>,
-    file: &str,
-    judge: impl Fn(&str, Option<&str>) -> (bool, Option<&'static str>),
-) -> Look {
+/// A file of `cpufreq` on each core of the engine, which must say `performance`, and
+/// another that some drivers change along with it.
+fn frequency(situation: &Situation<'_>, file: &str, along: Option<&str>) -> Look {
+    let host = situation.host;
     let mut seen = Vec::new();
     let mut steps = Vec::new();
-    let mut wanted = "performance".to_owned();
-    let mut is_well = true;
     for cpu in situation.plan.busy().iter() {
         let folder = format!("{CPU}/cpu{cpu}/cpufreq");
         let path = format!("{folder}/{file}");
-        let now = match situation.host.value(&path) {
+        let now = match host.value(&path) {
             Ok(now) => now,
             Err(Refusal::Absent(_)) => {
                 let who = situation
@@ -192,21 +174,21 @@ fn frequency(
             }
             Err(refusal) => return Look::Unseen(refusal.to_string()),
         };
-        let offered = situation
-            .host
-            .value(&format!("{folder}/scaling_available_governors"))
-            .ok();
-        let (well, write) = judge(&now, offered.as_deref());
-        is_well &= well;
-        match write {
-            Some(value) => steps.push(Step::write(path, if well { &now } else { value })),
-            None => wanted = "performance, which this driver does not offer".into(),
-        }
-        seen.push(now);
+        let along = along.map(|file| format!("{folder}/{file}"));
+        steps.extend(along.filter(|path| host.has(path)).map(Step::Affects));
+        // A preference may be a number, of which 0 means the same.
+        let is_well = matches!(now.as_str(), "performance" | "0");
+        steps.push(Step::write(
+            path,
+            if is_well { &now } else { "performance" },
+        ));
+        seen.push((now, is_well));
     }
-    seen.sort();
-    seen.dedup();
-    Look::of(seen.join(", "), wanted, is_well).with(steps)
+    let is_well = seen.iter().all(|(_, is_well)| *is_well);
+    let mut values: Vec<_> = seen.into_iter().map(|(now, _)| now).collect();
+    values.sort();
+    values.dedup();
+    Look::of(values.join(", "), "performance", is_well).with(steps)
 }
 
 /// Intel's driver says it the other way round.

@@ -312,6 +312,20 @@ fn what_the_kernel_changes_along_comes_back_too() {
 }
 
 #[test]
+fn a_preference_that_follows_the_governor_comes_back_too() {
+    let machine = intel_64();
+    let before = machine.snapshot();
+    let core = machine.judge(|situation| situation.plan.cores.ingest);
+    let preference =
+        format!("/sys/devices/system/cpu/cpu{core}/cpufreq/energy_performance_preference");
+    apply_one(&machine, "cpu.governor");
+    // Intel's driver does this under the governor for performance.
+    machine.file(&preference, "performance");
+    revert(&machine.host(), &mut journal(&machine), |_| true, true).unwrap();
+    assert!(machine.snapshot() == before);
+}
+
+#[test]
 fn a_file_that_is_gone_is_not_missed() {
     let machine = amd_vm();
     apply_one(&machine, "vm.stat_interval");

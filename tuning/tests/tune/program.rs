@@ -150,6 +150,41 @@ fn apply_dry_run_and_revert() {
 }
 
 #[test]
+fn what_is_not_changed_ends_with_1() {
+    let machine = amd_vm();
+    let text = assert_run(&machine, &["apply", "cpu.isolated"], 1);
+    assert!(
+        text.starts_with("cpu.isolated: not changed: on the kernel's command line"),
+        "{text}"
+    );
+    assert_run(&machine, &["apply", "vm.stat_interval"], 0);
+    machine.file("/proc/sys/vm/stat_interval", 99);
+    let text = assert_run(&machine, &["revert"], 1);
+    assert!(text.contains("somebody else made it '99' since"), "{text}");
+    assert_run(&machine, &["revert", "--force"], 0);
+    assert_eq!(machine.read("/proc/sys/vm/stat_interval"), "1\n");
+}
+
+#[test]
+fn unit_files_go_to_a_folder() {
+    let machine = amd_vm();
+    let text = assert_run(
+        &machine,
+        &["unit", "--write", machine.root.to_str().unwrap()],
+        0,
+    );
+    assert!(
+        text.contains("ringcast.service for /etc/systemd/system/ringcast.service\n"),
+        "{text}"
+    );
+    assert!(
+        machine
+            .read("/90-ringcast.conf")
+            .contains("vm.stat_interval = 10\n")
+    );
+}
+
+#[test]
 fn the_script_goes_to_a_file() {
     let machine = intel_64();
     let file = machine.root.join("tune.sh");
