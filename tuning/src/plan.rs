@@ -372,25 +372,19 @@ impl Shares {
             Some(wanted) => wanted,
             None => by_connections,
         };
-        // A third as many cores for interrupts as for shards; a half, if nobody needs
-        // them more. More than queues or half of the shards would idle.
-        let mut interrupts = if has_own {
-            wanted.div_ceil(3).min(queues).min((rest / 4).max(1))
+        // A core for every two shards, but no more than queues, for they would idle; where
+        // that is too much, a quarter of what there is.
+        let interrupts_most = if has_own {
+            wanted.div_ceil(2).min(queues)
         } else {
             0
         };
+        let mut interrupts = interrupts_most.min((rest / 4).max(1));
         if target.shards.is_some() {
             interrupts = interrupts.min(rest - wanted);
         }
         let shards = wanted.min(rest - interrupts);
-        if has_own {
-            let spare = rest - interrupts - shards;
-            interrupts += shards
-                .div_ceil(2)
-                .min(queues)
-                .saturating_sub(interrupts)
-                .min(spare);
-        }
+        let interrupts = interrupts_most.min(rest - shards);
         if shards < by_connections {
             reasons.push(format!(
                 "{} connections would keep {by_connections} shards busy at {CONNECTIONS_PER_SHARD} each; there are {shards}",

@@ -160,6 +160,10 @@ fn stopped_after_any_step_everything_comes_back() {
 fn a_kill_while_the_journal_is_written_leaves_the_last_one() {
     let machine = amd_vm();
     apply_one(&machine, "vm.stat_interval");
+    assert!(
+        !machine.state().with_extension("new").exists(),
+        "it was renamed"
+    );
     std::fs::write(
         machine.state().with_extension("new"),
         "{\"version\": 1, \"entr",
@@ -364,6 +368,7 @@ fn the_script_has_what_apply_does_and_what_it_leaves_alone() {
         "ethtool -C ens1f0np0 adaptive-rx off rx-usecs 8",
         "ethtool -G ens1f0np0 rx 1024",
         "ethtool -K ens1f0np0 gro on",
+        "/sys/class/net/ens1f0np0/queues/tx-0/xps_cpus   # CPUs 2,36,52\n",
         "/sys/class/net/ens1f0np0/queues/tx-15/xps_cpus",
     ] {
         assert!(text.contains(line), "no '{line}' in:\n{text}");

@@ -367,6 +367,36 @@ fn isolation_must_cover_the_second_threads() {
 }
 
 #[test]
+fn work_of_the_kernel_stays_off_second_threads_too() {
+    let machine = intel_64();
+    let empty = machine.judge(|situation| situation.plan.empty.clone());
+    let mask = "/sys/devices/virtual/workqueue/cpumask";
+    assert_item(
+        &machine,
+        "cpu.workqueues",
+        &[(mask, &empty.to_mask(128))],
+        State::Off,
+    );
+}
+
+#[test]
+fn sockets_get_half_of_the_memory_at_most() {
+    let mut machine = amd_vm();
+    machine.target.connections = 50_000_000;
+    let pages = 16_078_512 / 4 / 2;
+    let finding = finding(&machine, "net.ipv4.tcp_mem");
+    assert_eq!(finding.wanted, format!("≥ {pages} {pages} {pages}"));
+}
+
+#[test]
+fn every_member_of_a_bond_must_be_well() {
+    let machine = amd_bond();
+    assert_item(&machine, "nic.rps", &[], State::Well);
+    let path = "/sys/class/net/enp1s0f1/queues/rx-3/rps_cpus";
+    assert_item(&machine, "nic.rps", &[(path, "00000001")], State::Off);
+}
+
+#[test]
 fn irqbalance_may_run_if_it_keeps_away() {
     let machine = intel_64();
     let quiet = machine.judge(|situation| situation.plan.quiet());
@@ -392,6 +422,8 @@ fn clocks_and_congestion_control() {
     assert_item(&machine, "clocksource", &[(clock, "hpet")], State::Off);
     assert_item(&machine, "clocksource", &[(clock, "tsc")], State::Well);
     let congestion = "net.ipv4.tcp_congestion_control";
+    let path = "/proc/sys/net/ipv4/tcp_congestion_control";
+    assert_item(&machine, congestion, &[(path, "bbr2")], State::Off);
     let mut machine = machine;
     machine.target.wide_area = true;
     assert_item(&machine, congestion, &[], State::Well);

@@ -167,6 +167,45 @@ fn four_cpus_of_a_virtual_machine() {
 }
 
 #[test]
+fn where_cores_are_short_interrupts_get_a_quarter() {
+    let mut machine = intel_64();
+    machine.target.connections = 5_000_000;
+    let plan = plan(&machine);
+    // 64 cores, 4 of them for housekeeping and one for ingest.
+    assert_eq!((plan.interrupts.len(), plan.cores.shards.len()), (14, 45));
+    assert!(
+        plan.reasons
+            .iter()
+            .any(|reason| reason.contains("200 shards")),
+        "{:?}",
+        plan.reasons
+    );
+}
+
+#[test]
+fn a_quota_pays_for_some_of_the_cores() {
+    let machine = container();
+    machine.status(&set("0-31"), 0);
+    let plan = plan(&machine);
+    assert_eq!(
+        (plan.cores.ingest, plan.cores.shards.as_slice()),
+        (1, [2].as_slice())
+    );
+    assert_eq!(plan.interrupts, set("0,16"));
+}
+
+#[test]
+fn an_eighth_of_the_memory_is_everybody_elses() {
+    let mut machine = container();
+    for (connections, is_enough) in [(700_000, true), (780_000, false)] {
+        machine.target.connections = connections;
+        let memory = plan(&machine).memory;
+        assert!(memory.bytes < 8 << 30);
+        assert_eq!(memory.is_enough(), is_enough, "{} bytes", memory.bytes);
+    }
+}
+
+#[test]
 fn a_quota_parks_and_bounds() {
     let machine = container();
     let plan = plan(&machine);

@@ -9,7 +9,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 /// Only against hanging for ever.
-const DEADLINE: Duration = Duration::from_secs(60);
+const DEADLINE: Duration = Duration::from_secs(20);
 
 fn program(machine: &Machine) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_ringcast-tune"));

@@ -110,6 +110,11 @@ fn groups_of_version_1_and_the_tightest_on_the_way_up() {
         "/sys/fs/cgroup/memory/memory.limit_in_bytes",
         9_223_372_036_854_771_712_u64,
     );
+    assert_eq!(
+        machine.topology().group.memory_bytes_max,
+        None,
+        "as many pages as there are"
+    );
     machine.file("/sys/fs/cgroup/memory/a/memory.limit_in_bytes", 1_000_000);
     machine.file("/sys/fs/cgroup/memory/a/b/memory.limit_in_bytes", 2_000_000);
     machine.file("/sys/fs/cgroup/cpu/a/cpu.cfs_quota_us", 150_000);
