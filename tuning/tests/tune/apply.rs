@@ -1,6 +1,6 @@
 //! Changing and undoing, on machines made of files.
 
-use crate::machine::{Machine, amd_bond, amd_vm, container, intel_64};
+use crate::machine::{Machine, amd_bond, amd_vm, container, intel_64, intel_64_tuned};
 use ringcast_tune::apply::{Applying, Outcome, Undone, apply, changes, revert};
 use ringcast_tune::check::{Report, State};
 use ringcast_tune::item::{self, Fix};
@@ -355,6 +355,16 @@ fn a_journal_that_is_none_stops_everything() {
         let error = Journal::open(&machine.state()).unwrap_err();
         assert!(matches!(error, JournalError::Unreadable(..)), "{error}");
     }
+}
+
+#[test]
+fn the_script_of_a_tuned_machine_does_nothing() {
+    let text = intel_64_tuned().judge(|situation| script(item::all(), situation));
+    let lines: Vec<_> = text
+        .lines()
+        .filter(|line| !line.is_empty() && !line.starts_with('#'))
+        .collect();
+    assert_eq!(lines, ["set -eu"]);
 }
 
 #[test]

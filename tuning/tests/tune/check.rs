@@ -474,6 +474,13 @@ fn interrupts_on_a_core_that_pushes() {
 #[test]
 fn what_a_driver_does_not_tell_is_not_asked_for() {
     let machine = intel_64();
+    let features = "Features for ens1f0np0:\ntcp-segmentation-offload: off [fixed]\ngeneric-receive-offload: on";
+    assert_item(
+        &machine,
+        "nic.offloads",
+        &[("/ethtool/k-ens1f0np0", features)],
+        State::Well,
+    );
     machine.raw("/ethtool/g-ens1f0np0", b"Ring parameters for ens1f0np0:\nPre-set maximums:\nRX:\t\tn/a\nCurrent hardware settings:\nRX:\t\tn/a\n");
     assert_item(&machine, "nic.rings", &[], State::NotHere);
     machine.raw(

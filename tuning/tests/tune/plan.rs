@@ -184,8 +184,9 @@ fn where_cores_are_short_interrupts_get_a_quarter() {
 
 #[test]
 fn a_quota_pays_for_some_of_the_cores() {
-    let machine = container();
+    let mut machine = container();
     machine.status(&set("0-31"), 0);
+    machine.target.connections = 200_000;
     let plan = plan(&machine);
     assert_eq!(
         (plan.cores.ingest, plan.cores.shards.as_slice()),

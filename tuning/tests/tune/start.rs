@@ -1,6 +1,7 @@
 //! What an engine says at its start.
 
 use crate::machine::{Machine, amd_vm, container, intel_64, intel_64_tuned};
+use ringcast_tune::cpus::CpuSet;
 use ringcast_tune::plan::Cores;
 use ringcast_tune::start::{Warning, mismatches, warnings};
 
@@ -82,6 +83,12 @@ fn cores_that_are_not_what_the_host_has() {
             "the control group pays for 3 CPUs, and the settings use 4",
         ]
     );
+    machine.status(&CpuSet::from_list("4-6").unwrap(), 0);
+    let paid_for = Cores {
+        ingest: 4,
+        shards: vec![5, 6],
+    };
+    assert_eq!(mismatches(&machine.topology(), &paid_for), []);
     let fits = Cores {
         ingest: 4,
         shards: vec![4, 5],
