@@ -109,11 +109,14 @@ fn expected_rows() -> BTreeMap<(&'static str, &'static str), Vec<&'static str>> 
     const LATENCY: &[&str] = &["p50", "p99", "p99.9", "max", "probe", "server"];
     let machine = [
         ("128 B to each of 1000", "io_uring", SEND),
+        ("128 B to each of 1000", "lane", SEND),
         ("128 B to each of 1000", "send()", SEND),
         ("128 B to each of 10000", "io_uring", SEND),
+        ("128 B to each of 10000", "lane", SEND),
         ("128 B to each of 10000", "send()", SEND),
         ("16 × 128 B to each of 1000, in one send", "io_uring", SEND),
         ("64 × 128 B to each of 1000, in one send", "io_uring", SEND),
+        ("64 × 128 B to each of 1000, in one send", "lane", SEND),
         ("256 × 128 B to each of 1000, in one send", "io_uring", SEND),
         ("from core to core", "ring", TIMES),
         ("waking a sleeper", "eventfd", TIMES),
