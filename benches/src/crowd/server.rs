@@ -16,8 +16,8 @@ use std::fs;
 use std::io::{self, BufRead};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::os::fd::AsFd;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering, fence};
+use std::sync::{Arc, Barrier};
 use std::thread;
 use tokio::sync::mpsc::{Receiver, channel};
 
@@ -78,6 +78,7 @@ fn open_door(connections: u32, open: &Arc<AtomicI64>) -> Result<u16, Error> {
     // By chance a shard gets more than its part, but never so many more.
     let most = connections / SHARDS + connections / 20 + 100;
     let mut homes = Vec::new();
+    let all_are_ready = Arc::new(Barrier::new(SHARDS as usize + 1));
     for _ in 0..SHARDS {
         let (newcomers, handed_over) = channel(NEWCOMERS_MAX);
         let flags = EfdFlags::EFD_NONBLOCK | EfdFlags::EFD_CLOEXEC;
@@ -87,9 +88,11 @@ fn open_door(connections: u32, open: &Arc<AtomicI64>) -> Result<u16, Error> {
             is_parked: AtomicBool::new(false),
         });
         let (rings, open) = (Arc::clone(&bell), Arc::clone(open));
+        let ready = Arc::clone(&all_are_ready);
         thread::spawn(move || {
             let mut shard =
                 Shard::new(most, handed_over, bell, open).unwrap_or_else(|error| panic!("{error}"));
+            ready.wait();
             loop {
                 shard.turn();
             }
@@ -97,6 +100,7 @@ fn open_door(connections: u32, open: &Arc<AtomicI64>) -> Result<u16, Error> {
         let wake = Box::new(move || rings.ring());
         homes.push(Home { newcomers, wake });
     }
+    all_are_ready.wait();
     let settings = ListenSettings::new(SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)));
     let listener = Listener::bind(&settings).map_err(Error::Listen)?;
     let port = listener.address().port();

@@ -1,0 +1,185 @@
+//! Where encoded frames lie: a ring of memory for each wire form, written once, sent from
+//! by everybody, overwritten in order.
+//!
+//! ```text
+//!            tail                            head
+//!   ─ ─ ─ ─ ─┴─ f41 ─ f42 ─ f43 ─ ─ f44 ─ f45 ┴─ ─ ─   offsets only grow
+//!                               └ the end of memory: no frame crosses it
+//! ```
+//!
+//! Offsets count bytes and never wrap; a frame lies in memory at its offset modulo the
+//! capacity, in one piece. Beside the bytes runs a ring of frame records: whatever needs
+//! a frame's bounds, identifier, age or class looks there. Whatever is before the tail,
+//! or whose record is overwritten, is gone; whoever still needs it has to see to it
+//! before it is [written](Arena::write).
+
+use std::ops::Range;
+
+/// A ring of encoded frames.
+pub struct Arena {
+    bytes: Box<[u8]>,
+    head: ArenaOffset,
+    frames: Box<[Frame]>,
+    next: FrameNumber,
+}
+
+/// Counts the bytes of an arena, those skipped at the end of memory included.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ArenaOffset(pub u64);
+
+/// Counts the frames of an arena.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct FrameNumber(pub u64);
+
+/// What is known of a frame. 40 bytes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Frame {
+    /// Where it lies.
+    pub at: ArenaOffset,
+    /// The message's sequence number.
+    pub sequence: u64,
+    /// When the message was taken in, in µs since 1970.
+    pub ingest_micros: u64,
+    /// How long it is.
+    pub bytes: u32,
+    /// The topic's number in the shard.
+    pub topic: u32,
+    /// The message as the shard stores it, if it does.
+    pub body: u32,
+    /// The packet identifier; 0 at QoS 0.
+    pub packet_id: u16,
+    /// The topic's delivery class.
+    pub class: u16,
+}
+
+impl Frame {
+    /// Where it ends.
+    pub fn end(&self) -> ArenaOffset {
+        ArenaOffset(self.at.0 + u64::from(self.bytes))
+    }
+}
+
+impl Arena {
+    /// With so many bytes, a power of two, and records for so many frames, another.
+    /// Touches all of it.
+    pub fn new(bytes: usize, frames: usize) -> Self {
+        assert!(bytes.is_power_of_two() && frames.is_power_of_two());
+        Self {
+            bytes: vec![0; bytes].into(),
+            head: ArenaOffset(0),
+            frames: vec![Frame::default(); frames].into(),
+            next: FrameNumber(0),
+        }
+    }
+
+    /// The largest frame that it takes: larger ones would overwrite too much at once.
+    pub fn frame_bytes_max(&self) -> usize {
+        self.bytes.len() / 4
+    }
+
+    /// Where the next frame is going to lie if it has so many bytes.
+    fn place(&self, bytes: usize) -> ArenaOffset {
+        let capacity = self.bytes.len() as u64;
+        let left = capacity - self.head.0 % capacity;
+        let skip = if left < bytes as u64 { left } else { 0 };
+        ArenaOffset(self.head.0 + skip)
+    }
+
+    /// What is left when so many bytes have been written in so many frames, none of them
+    /// larger than `largest`: nothing before this offset and this frame.
+    pub fn left_after(
+        &self,
+        bytes: usize,
+        largest: usize,
+        frames: usize,
+    ) -> (ArenaOffset, FrameNumber) {
+        // At the end of memory less than the largest frame is skipped.
+        let head = self.head.0 + (bytes + largest) as u64;
+        let next = self.next.0 + frames as u64;
+        (
+            ArenaOffset(head.saturating_sub(self.bytes.len() as u64)),
+            FrameNumber(next.saturating_sub(self.frames.len() as u64)),
+        )
+    }
+
+    /// Writes a frame of `frame.bytes` bytes, over what is oldest. `frame.at` is set.
+    ///
+    /// # Panics
+    /// If the frame is larger than [`Self::frame_bytes_max`].
+    pub fn write(&mut self, mut frame: Frame, encode: impl FnOnce(&mut [u8])) -> FrameNumber {
+        let bytes = frame.bytes as usize;
+        assert!(
+            bytes <= self.frame_bytes_max(),
+            "larger frames lie elsewhere"
+        );
+        frame.at = self.place(bytes);
+        let start = frame.at.0 as usize & (self.bytes.len() - 1);
+        encode(&mut self.bytes[start..start + bytes]);
+        self.head = frame.end();
+        let number = self.next;
+        let slot = number.0 as usize & (self.frames.len() - 1);
+        self.frames[slot] = frame;
+        self.next = FrameNumber(number.0 + 1);
+        number
+    }
+
+    /// Past the last frame.
+    pub fn head(&self) -> (ArenaOffset, FrameNumber) {
+        (self.head, self.next)
+    }
+
+    /// What is known of a frame that is still there.
+    pub fn frame(&self, number: FrameNumber) -> &Frame {
+        debug_assert!(number < self.next && number >= self.left_after(0, 0, 0).1);
+        &self.frames[number.0 as usize & (self.frames.len() - 1)]
+    }
+
+    /// Whether what lies before this offset lies elsewhere in memory.
+    pub fn begins_memory(&self, at: ArenaOffset) -> bool {
+        at.0.is_multiple_of(self.bytes.len() as u64)
+    }
+
+    /// Bytes that are still there, and do not cross the end of memory.
+    pub fn bytes(&self, range: Range<ArenaOffset>) -> &[u8] {
+        debug_assert!(range.end <= self.head && range.start >= self.left_after(0, 0, 0).0);
+        let start = range.start.0 as usize & (self.bytes.len() - 1);
+        &self.bytes[start..start + (range.end.0 - range.start.0) as usize]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Arena, Frame, FrameNumber};
+    use proptest::prelude::*;
+
+    proptest! {
+        /// Every frame that is left is what was written, and adjacent ones adjoin.
+        #[test]
+        fn what_is_left_is_what_was_written(sizes in prop::collection::vec(0..65_usize, 0..200)) {
+            let mut arena = Arena::new(256, 16);
+            let mut written: Vec<Vec<u8>> = Vec::new();
+            for size in sizes {
+                let number = written.len() as u64;
+                let bytes: Vec<u8> = (0..size).map(|at| (number as usize * 7 + at) as u8).collect();
+                let promised = arena.left_after(size, size, 1);
+                let frame = Frame {
+                    bytes: size as u32,
+                    sequence: number,
+                    ..Frame::default()
+                };
+                let written_as = arena.write(frame, |place| place.copy_from_slice(&bytes));
+                prop_assert_eq!(written_as, FrameNumber(number));
+                written.push(bytes);
+                let (tail, first) = arena.left_after(0, 0, 0);
+                prop_assert!(tail <= promised.0 && first == promised.1);
+                for number in first.0..=number {
+                    let frame = *arena.frame(FrameNumber(number));
+                    prop_assert_eq!(frame.sequence, number);
+                    if frame.at >= tail {
+                        prop_assert_eq!(arena.bytes(frame.at..frame.end()), &written[number as usize]);
+                    }
+                }
+            }
+        }
+    }
+}

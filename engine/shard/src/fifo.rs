@@ -1,0 +1,180 @@
+//! Queues of any length in memory that is reserved at start.
+//!
+//! A queue is a chain of pages from one pool, filled at its back and emptied at its
+//! front. Going through it reads page after page.
+
+/// The pool of all queues with items of this type, `N` of them a page.
+pub(crate) struct Fifos<T, const N: usize> {
+    pages: Box<[Page<T, N>]>,
+    free: u32,
+    free_count: usize,
+}
+
+/// A queue of items in a pool. `Default` is empty.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Fifo {
+    front: u32,
+    back: u32,
+    /// Items of the front page that were taken.
+    taken: u32,
+    len: u32,
+}
+
+struct Page<T, const N: usize> {
+    next: u32,
+    items: [T; N],
+}
+
+const NONE: u32 = u32::MAX;
+
+impl Default for Fifo {
+    fn default() -> Self {
+        Self {
+            front: NONE,
+            back: NONE,
+            taken: 0,
+            len: 0,
+        }
+    }
+}
+
+impl Fifo {
+    pub(crate) fn len(self) -> usize {
+        self.len as usize
+    }
+
+    #[cfg(test)]
+    pub(crate) fn is_empty(self) -> bool {
+        self.len == 0
+    }
+}
+
+impl<T: Copy + Default, const N: usize> Fifos<T, N> {
+    /// So many pages.
+    pub(crate) fn new(pages: usize) -> Self {
+        let count = u32::try_from(pages).expect("fewer than 2^32 pages");
+        let page = |at: u32| Page {
+            next: if at + 1 < count { at + 1 } else { NONE },
+            items: [T::default(); N],
+        };
+        Self {
+            pages: (0..count).map(page).collect(),
+            free: if count > 0 { 0 } else { NONE },
+            free_count: pages,
+        }
+    }
+
+    /// Pages that no queue has.
+    pub(crate) fn free_pages(&self) -> usize {
+        self.free_count
+    }
+
+    /// Adds an item at the back; `false` if it needs a page and there is none.
+    #[must_use]
+    pub(crate) fn push(&mut self, fifo: &mut Fifo, item: T) -> bool {
+        let slot = (fifo.taken + fifo.len) as usize % N;
+        if slot == 0 {
+            let page = self.free;
+            if page == NONE {
+                return false;
+            }
+            self.free = std::mem::replace(&mut self.pages[page as usize].next, NONE);
+            self.free_count -= 1;
+            match fifo.front {
+                NONE => fifo.front = page,
+                _ => self.pages[fifo.back as usize].next = page,
+            }
+            fifo.back = page;
+        }
+        self.pages[fifo.back as usize].items[slot] = item;
+        fifo.len += 1;
+        true
+    }
+
+    /// Takes the item at the front.
+    pub(crate) fn pop(&mut self, fifo: &mut Fifo) -> Option<T> {
+        let item = *self.front(*fifo)?;
+        fifo.taken += 1;
+        fifo.len -= 1;
+        if fifo.taken as usize == N || fifo.len == 0 {
+            let page = fifo.front;
+            fifo.front = std::mem::replace(&mut self.pages[page as usize].next, self.free);
+            self.free = page;
+            self.free_count += 1;
+            fifo.taken = 0;
+        }
+        Some(item)
+    }
+
+    /// The item at the front.
+    pub(crate) fn front(&self, fifo: Fifo) -> Option<&T> {
+        self.iter(fifo).next()
+    }
+
+    /// The item at the back, to be changed.
+    pub(crate) fn back_mut(&mut self, fifo: Fifo) -> Option<&mut T> {
+        let last = fifo.len.checked_sub(1)?;
+        let slot = (fifo.taken + last) as usize % N;
+        Some(&mut self.pages[fifo.back as usize].items[slot])
+    }
+
+    /// All items from the front.
+    pub(crate) fn iter(&self, fifo: Fifo) -> impl Iterator<Item = &T> {
+        let mut page = fifo.front;
+        let mut taken = fifo.taken as usize;
+        let mut left = fifo.len as usize;
+        std::iter::from_fn(move || {
+            (left > 0).then(|| {
+                let here = &self.pages[page as usize];
+                let items = &here.items[taken..N.min(taken + left)];
+                page = here.next;
+                taken = 0;
+                left -= items.len();
+                items
+            })
+        })
+        .flatten()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Fifo, Fifos};
+    use proptest::prelude::*;
+    use std::collections::VecDeque;
+
+    proptest! {
+        #[test]
+        fn queues_hold_what_deques_hold(
+            steps in prop::collection::vec((0..3_usize, 0..5_u8), 0..300),
+        ) {
+            const PAGES: usize = 6;
+            let mut pool = Fifos::<u32, 3>::new(PAGES);
+            let mut fifos = [Fifo::default(); 3];
+            let mut models: [VecDeque<u32>; 3] = Default::default();
+            for (number, (which, kind)) in (0..).zip(steps) {
+                let (fifo, model) = (&mut fifos[which], &mut models[which]);
+                if kind < 3 {
+                    if pool.push(fifo, number) {
+                        model.push_back(number);
+                    } else {
+                        prop_assert_eq!(pool.free_pages(), 0);
+                    }
+                } else {
+                    prop_assert_eq!(pool.pop(fifo), model.pop_front());
+                }
+                prop_assert_eq!(pool.back_mut(*fifo).copied(), model.back().copied());
+                for (fifo, model) in fifos.iter().zip(&models) {
+                    prop_assert_eq!(fifo.len(), model.len());
+                    prop_assert!(pool.iter(*fifo).eq(model));
+                    prop_assert_eq!(pool.front(*fifo), model.front());
+                }
+            }
+            for fifo in &mut fifos {
+                while pool.pop(fifo).is_some() {}
+                prop_assert!(fifo.is_empty());
+            }
+            prop_assert_eq!(pool.free_pages(), PAGES, "an empty queue has no page");
+        }
+    }
+}
