@@ -681,29 +681,29 @@ cases! {
         s.event(1, What::ClosedByServer);
     };
     will_of_a_living_connection: WillEarly, |s, bad| {
-        watched(s, v4("b").will("w", b"gone"));
+        watched(s, &v4("b").will("w", b"gone"));
         s.client(2, pingreq());
         s.server(1, message(4, "w", "gone"));
         if bad { s.server(2, pingresp()); }
         s.event(2, What::ClosedByServer);
     };
     will_after_a_goodbye: WillEarly, |s, bad| {
-        watched(s, v5("b").will("w", b"gone"));
+        watched(s, &v5("b").will("w", b"gone"));
         if bad { s.client(2, disconnect(0)); }
         s.close(2);
         s.server(1, message(4, "w", "gone"));
     };
     will_before_its_delay: WillEarly, |s, bad| {
         let mut connect = v5("b").kept().will("w", b"gone");
-        connect.will.as_mut().unwrap().4 = four(24, 20);
-        watched(s, connect);
+        connect.will.as_mut().unwrap().2 = four(24, 20);
+        watched(s, &connect);
         s.close(2);
         s.wait(if bad { 15 } else { 18 });
         s.server(1, message(4, "w", "gone"));
     };
     will_due: WillDue, |s, bad| {
         s.scope.answer_nanos = ANSWER;
-        watched(s, v4("b").will("w", b"gone"));
+        watched(s, &v4("b").will("w", b"gone"));
         s.event(2, What::Reset);
         if !bad { s.server(1, message(4, "w", "gone")); }
         s.wait(8);
@@ -737,8 +737,8 @@ fn members(s: &mut Script) {
 }
 
 /// Connection 1 watches "w", connection 2 has a will.
-fn watched(s: &mut Script, connect: Connect) {
+fn watched(s: &mut Script, connect: &Connect) {
     s.join(1, &v4("a"));
     s.subscribe(1, 4, 1, "w", 0);
-    s.join(2, &connect);
+    s.join(2, connect);
 }

@@ -104,8 +104,8 @@ pub(crate) struct Connect {
     pub(crate) keep_alive: u16,
     pub(crate) properties: Vec<u8>,
     pub(crate) user: Option<&'static str>,
-    /// Topic, payload, QoS, RETAIN, properties.
-    pub(crate) will: Option<(&'static str, &'static [u8], u8, bool, Vec<u8>)>,
+    /// Topic, payload, properties; at QoS 0.
+    pub(crate) will: Option<(&'static str, &'static [u8], Vec<u8>)>,
 }
 
 /// A client of MQTT 5 with a clean start.
@@ -144,7 +144,7 @@ impl Connect {
     }
 
     pub(crate) fn will(mut self, topic: &'static str, payload: &'static [u8]) -> Self {
-        self.will = Some((topic, payload, 0, false, Vec::new()));
+        self.will = Some((topic, payload, Vec::new()));
         self
     }
 
@@ -152,15 +152,13 @@ impl Connect {
         let mut body = text(if self.version == 3 { "MQIsdp" } else { "MQTT" });
         body.push(self.version);
         let mut flags = u8::from(self.clean) << 1;
-        if let Some((_, _, qos, retain, _)) = &self.will {
-            flags |= 4 | qos << 3 | u8::from(*retain) << 5;
-        }
+        flags |= u8::from(self.will.is_some()) << 2;
         flags |= u8::from(self.user.is_some()) << 7;
         body.push(flags);
         body.extend(self.keep_alive.to_be_bytes());
         body.extend(block(self.version, &self.properties));
         body.extend(text(self.id));
-        if let Some((topic, payload, _, _, properties)) = &self.will {
+        if let Some((topic, payload, properties)) = &self.will {
             body.extend(block(self.version, properties));
             body.extend(text(topic));
             body.extend(data(payload));
