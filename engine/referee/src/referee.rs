@@ -7,7 +7,7 @@
 //! answers. Packets of one connection and direction stand in the order of sending;
 //! packets of two connections do not.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use crate::decode::{self, Fault};
 use crate::packet::{Packet, Side, Version};
@@ -82,8 +82,9 @@ pub struct Referee {
     pub(crate) by_client: HashMap<String, usize>,
     /// Connections whose CONNECT for a client identifier has no answer yet.
     pub(crate) claims: HashMap<String, Vec<u64>>,
-    /// Client identifiers of a CONNECT that may or may not have had its effect.
-    pub(crate) ghosts: HashSet<String>,
+    /// By client identifier, connections that ended before their CONNECT was answered:
+    /// it may or may not have had its effect, or have it yet.
+    pub(crate) ghosts: HashMap<String, Vec<u64>>,
     pub(crate) contents: Contents,
     pub(crate) report: Report,
 }
@@ -98,7 +99,7 @@ impl Referee {
             sessions: Vec::new(),
             by_client: HashMap::new(),
             claims: HashMap::new(),
-            ghosts: HashSet::new(),
+            ghosts: HashMap::new(),
             contents: Contents::default(),
             report: Report::default(),
         }

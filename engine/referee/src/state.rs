@@ -221,9 +221,13 @@ pub(crate) struct Session {
     /// False: the trace does not tell all about it, and rules that need to know pass.
     pub known: bool,
     pub current: u64,
-    /// The former connection was still open when the current one was accepted, so
-    /// what the server had sent on it may show up late.
-    pub doubt: bool,
+    /// Former connections that were still open when a later one was accepted: what the
+    /// server had sent on them may show up late.
+    pub late: Vec<u64>,
+    /// A connection was reset, and what the server had sent on it need not have been
+    /// seen. So what it sends again may be seen for the first time, until it goes on
+    /// to new messages.
+    pub unseen: bool,
     pub entries: BTreeMap<u16, Entry>,
     pub entries_next: u64,
     /// Acknowledgements in the order seen, until it is known that the server has them.
@@ -246,7 +250,8 @@ impl Session {
             client_id: client_id.to_owned(),
             known,
             current,
-            doubt: false,
+            late: Vec::new(),
+            unseen: false,
             entries: BTreeMap::new(),
             entries_next: 0,
             finished: VecDeque::new(),
@@ -257,6 +262,11 @@ impl Session {
             expiry_low_secs: 0,
             expiry_high_secs: 0,
         }
+    }
+
+    /// Whether more of the past may show up.
+    pub(crate) fn doubt(&self) -> bool {
+        !self.late.is_empty()
     }
 
     pub(crate) fn matching<'a>(

@@ -186,6 +186,7 @@ impl Referee {
         };
         let by = (connection.number, codes.packet_id);
         let mut codes = codes.codes.iter();
+        let current = self.sessions[session].current == connection.number;
         let subscriptions = &mut self.sessions[session].subscriptions;
         for place in 0..subscriptions.len() {
             let subscription = &mut subscriptions[place];
@@ -201,7 +202,8 @@ impl Referee {
                     subscription.granted = Some(self.now);
                     let filter = subscription.request.filter.clone();
                     for older in &mut subscriptions[..place] {
-                        if older.request.filter == filter && older.granted.is_some() {
+                        // Seen late, it need not have come after those.
+                        if current && older.request.filter == filter && older.granted.is_some() {
                             older.until.get_or_insert(self.now);
                         }
                     }
@@ -231,6 +233,10 @@ impl Referee {
             return;
         };
         let number = connection.number;
+        if self.sessions[session].current != number {
+            // Seen late: what it names may have been asked for anew since.
+            return;
+        }
         for (place, filter) in filters.iter().enumerate() {
             // Refused: the subscription may be in force as before.
             if codes.codes.get(place).is_some_and(|code| *code >= 0x80) {

@@ -115,8 +115,23 @@ impl Referee {
     fn find_session(&mut self, connection: &mut Connection, connack: &Connack, packet: &Packet) {
         let client_id = connection.client_id().to_owned();
         let before = self.by_client.get(&client_id).copied();
-        if self.ghosts.remove(&client_id) {
+        if let Some(ghosts) = self.ghosts.remove(&client_id) {
+            connection.contested |= ghosts.iter().any(|ghost| *ghost != connection.number);
+        }
+        let newer = |session: usize| {
+            let current = self.connections.get(&self.sessions[session].current);
+            current.is_some_and(|current| current.connect_at > connection.connect_at)
+        };
+        let pending = self.claims.contains_key(&client_id);
+        if connection.ended().is_some() && (pending || before.is_some_and(newer)) {
+            // Seen late: others have come since, before it or after it.
+            let ghosts = self.ghosts.entry(client_id.clone());
+            ghosts.or_default().push(connection.number);
             connection.contested = true;
+            self.sessions
+                .push(Session::new(&client_id, connection.number, false));
+            connection.session = Some(self.sessions.len() - 1);
+            return;
         }
         let (can_be, must_be) = self.session_bounds(connection, before);
         let told = connection.version != Some(Version::V31);
@@ -139,14 +154,13 @@ impl Referee {
         }
         let old =
             before.and_then(|before| self.connections.get_mut(&self.sessions[before].current));
-        let mut old_open = false;
-        if let Some(old) = old
-            && old.accepted.is_some()
-            && old.ended().is_none()
-            && !connection.contested
-        {
-            old_open = old.server_closed.is_none() && !old.over;
-            old.taken_over.get_or_insert(self.now);
+        let mut late = None;
+        if let Some(old) = old.filter(|old| old.accepted.is_some() && !connection.contested) {
+            // Until its end is seen, what it was sent may be seen late.
+            late = (old.server_closed.is_none() && !old.over).then_some(old.number);
+            if old.ended().is_none() {
+                old.taken_over.get_or_insert(self.now);
+            }
         }
         let index = match before {
             Some(before) if present && !connection.contested => before,
@@ -161,10 +175,10 @@ impl Referee {
         let session = &mut self.sessions[index];
         session.known &= told || can_be == must_be || !present;
         session.current = connection.number;
-        session.doubt |= old_open && present;
+        session.late.extend(late.filter(|_| present));
         let expiry = expiry_secs(connection, connack);
         (session.expiry_low_secs, session.expiry_high_secs) = (expiry, expiry);
-        if session.known && !session.doubt {
+        if session.known && !session.doubt() {
             connection.resend_due = session
                 .entries
                 .iter()

@@ -226,6 +226,7 @@ impl Referee {
         let silence = self.silence_nanos(owner).max(owner.silence_longest_nanos);
         let silent = keep_alive > 0 && silence + self.scope.slack_nanos >= keep_alive;
         let claimed_anew = self.claims.contains_key(owner.client_id())
+            || self.ghosts.contains_key(owner.client_id())
             || owner.taken_over.is_some()
             || self
                 .by_client

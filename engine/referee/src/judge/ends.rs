@@ -12,6 +12,7 @@ use crate::topic;
 use super::connecting::SECOND;
 
 impl Referee {
+    /// Closed by both sides at once is a reset.
     pub(crate) fn on_closed(&mut self, connection: &mut Connection, server: bool, client: bool) {
         self.judge_keep_alive(connection);
         let open = connection.ended().is_none();
@@ -19,7 +20,14 @@ impl Referee {
             connection.server_closed.get_or_insert(self.now);
             if let Some(session) = connection.session {
                 let session = &mut self.sessions[session];
-                session.doubt &= session.current == connection.number;
+                session.late.retain(|late| *late != connection.number);
+                if client && !connection.over {
+                    session.unseen = true;
+                    // Acknowledged, such an identifier may have been taken anew.
+                    for entry in session.entries.values_mut() {
+                        entry.certain &= entry.done.is_none();
+                    }
+                }
             }
         }
         if client {
@@ -28,7 +36,8 @@ impl Referee {
         if open && connection.connect.is_some() && !connection.answered {
             // The server may read this CONNECT yet, or never.
             self.unclaim(connection);
-            self.ghosts.insert(connection.client_id().to_owned());
+            let ghosts = self.ghosts.entry(connection.client_id().to_owned());
+            ghosts.or_default().push(connection.number);
         }
     }
 
@@ -161,7 +170,7 @@ impl Referee {
             || connection.credit <= 0
             || connection.over
             || connection.told(property::MAXIMUM_PACKET_SIZE).is_some()
-            || self.sessions[session].doubt
+            || self.sessions[session].doubt()
         {
             return;
         }

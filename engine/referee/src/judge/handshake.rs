@@ -61,7 +61,11 @@ impl Referee {
             .entries
             .values()
             .any(|entry| entry.sent_on == connection.number && entry.done.is_none());
-        let unsure = session.doubt || entry.as_ref().is_some_and(|entry| !entry.certain);
+        session.unseen &= publish.dup;
+        let unsure = session.doubt()
+            || entry
+                .as_ref()
+                .map_or(session.unseen, |entry| !entry.certain);
         let entry = entry.filter(|_| !unsure);
         let here = entry
             .as_ref()
@@ -138,7 +142,7 @@ impl Referee {
             self.take_answer(connection, Answer::Pubrel, ack.packet_id, packet);
         }
         let session = &mut self.sessions[session];
-        let unsure = session.doubt || !session.known || session.current != connection.number;
+        let unsure = session.doubt() || !session.known || session.current != connection.number;
         let entry = session.entries.get_mut(&ack.packet_id);
         if !asked {
             let spare = connection.spare.contains(&(Answer::Pubrel, ack.packet_id));

@@ -134,7 +134,7 @@ impl<'a> Message<'a> {
                 "the client published it, and all its matching subscriptions say No Local",
             ),
         ]);
-        if self.session.current != self.connection.number || self.session.doubt {
+        if self.session.current != self.connection.number || self.session.doubt() {
             return verdicts;
         }
         verdicts.extend([
