@@ -32,6 +32,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod capture;
 pub mod decode;
 mod judge;
 pub mod occasions;

@@ -8,14 +8,14 @@
 #![forbid(unsafe_code)]
 
 use std::fs::File;
-use std::io::BufReader;
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
 
-use ringcast_referee::{Private, Referee, Rule, Scope, occasions, trace};
+use ringcast_referee::{Event, Private, Referee, Rule, Scope, capture, occasions, trace};
 
 /// Checks a capture of MQTT traffic against the rules of the standard
 #[derive(Parser)]
@@ -41,8 +41,11 @@ enum Other {
 
 #[derive(Args)]
 struct Check {
-    /// A trace: a first line `ringcast-trace 1`, then a line for each event
+    /// A trace (its first line is `ringcast-trace 1`), or a capture: pcap or pcapng
     file: Option<PathBuf>,
+    /// The server's port in a capture
+    #[arg(long, default_value_t = 1883)]
+    port: u16,
     /// The capture has every connection since the server's start
     #[arg(long)]
     whole: bool,
@@ -79,9 +82,7 @@ fn main() -> ExitCode {
 }
 
 fn check(file: &Path, options: &Check) -> anyhow::Result<bool> {
-    let open = || format!("{}", file.display());
-    let input = BufReader::new(File::open(file).with_context(open)?);
-    let events = trace::read(input).with_context(open)?;
+    let events = read(file, options.port).with_context(|| file.display().to_string())?;
     let mut scope = if options.whole {
         Scope::whole()
     } else {
@@ -98,6 +99,21 @@ fn check(file: &Path, options: &Check) -> anyhow::Result<bool> {
     let report = Referee::judge(scope, &events);
     print!("{report}");
     Ok(report.violations().is_empty())
+}
+
+fn read(file: &Path, port: u16) -> anyhow::Result<Vec<Event>> {
+    let mut input = BufReader::new(File::open(file)?);
+    if input.fill_buf()?.starts_with(b"ringcast") {
+        return Ok(trace::read(input)?);
+    }
+    let captured = capture::read(input, port)?;
+    if captured.headless + captured.gaps > 0 {
+        eprintln!(
+            "left out: {} connections that began before the capture, {} with bytes missing",
+            captured.headless, captured.gaps
+        );
+    }
+    Ok(captured.events)
 }
 
 fn add_up(folder: &Path, except: &[Rule]) -> anyhow::Result<bool> {

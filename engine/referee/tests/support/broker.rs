@@ -34,7 +34,7 @@ enum Said {
 }
 
 /// What the broker says, as the client understands it.
-#[derive(Clone)]
+#[derive(Clone, Copy)]
 enum Told {
     Connack { present: bool },
     Publish { qos: u8, id: u16 },
@@ -46,7 +46,7 @@ enum Told {
     Closed,
 }
 
-#[derive(Clone)]
+#[derive(Clone, Copy)]
 struct Subscription {
     filter: &'static str,
     qos: u8,
@@ -568,7 +568,7 @@ impl World {
         if let Some(payload) = will.filter(|_| badly) {
             let publish = message(CLIENTS[client].1, "b", payload);
             self.route(
-                Message {
+                &Message {
                     publish,
                     publisher: client,
                 },
@@ -583,7 +583,7 @@ impl World {
         let new = qos < 2 || self.session(client).inbound.insert(id);
         if new {
             self.route(
-                Message {
+                &Message {
                     publish,
                     publisher: client,
                 },
@@ -604,7 +604,7 @@ impl World {
             .subscriptions
             .retain(|found| found.filter != subscription.filter);
         let new = session.subscriptions.len() == before;
-        session.subscriptions.push(subscription.clone());
+        session.subscriptions.push(subscription);
         let replays = match subscription.handling {
             0 => true,
             1 => new,
@@ -632,7 +632,7 @@ impl World {
         self.pump(client);
     }
 
-    fn route(&mut self, message: Message, will: bool) {
+    fn route(&mut self, message: &Message, will: bool) {
         let publish = &message.publish;
         if publish.retain {
             if publish.payload.is_empty() {
@@ -664,7 +664,7 @@ impl World {
                     copies.push(vec![shared]);
                 }
             }
-            let deliveries: Vec<_> = copies.iter().map(|ways| delivery(&message, ways)).collect();
+            let deliveries: Vec<_> = copies.iter().map(|ways| delivery(message, ways)).collect();
             let online = session.link.is_some();
             let queue = &mut self.session(client).queue;
             queue.extend(
