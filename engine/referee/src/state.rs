@@ -233,9 +233,8 @@ pub(crate) struct Session {
     /// Acknowledgements in the order seen, until it is known that the server has them.
     pub finished: VecDeque<(u64, u64, u16)>,
     pub subscriptions: Vec<Subscription>,
-    /// Messages at QoS 2 of the client that it has not released: content, and whether
-    /// a PUBREC was seen.
-    pub inbound: HashMap<u16, (u64, usize, bool)>,
+    /// Messages at QoS 2 of the client that it has not released.
+    pub inbound: HashMap<u16, Inbound>,
     /// The last number delivered, by topic, publisher, published and delivered QoS.
     pub delivered_last: HashMap<(String, String, u8, u8), u64>,
     /// By topic and publisher: the highest number delivered live with RETAIN set.
@@ -277,6 +276,14 @@ impl Session {
             .iter()
             .filter(move |subscription| topic::matches(&subscription.request.filter, topic))
     }
+}
+
+/// A message at QoS 2 of a client.
+pub(crate) struct Inbound {
+    /// Its content, and its place among the publications of that.
+    pub noted: (u64, usize),
+    /// How often it was sent, on whatever connection, less the PUBRECs seen.
+    pub owed: u32,
 }
 
 /// The expiry that means never.

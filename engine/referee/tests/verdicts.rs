@@ -280,6 +280,18 @@ cases! {
         if !bad { s.client(2, message(4, "t", "x").qos(1, 7).dup()); }
         s.server(2, puback(7));
     };
+    ack_asked_as_often_as_sent: AckAsked, |s, bad| {
+        s.join(1, &v4("a").kept());
+        s.client(1, message(4, "t", "x").qos(2, 7));
+        s.close(1);
+        s.join_with(2, &v4("a").kept(), true);
+        s.client(2, message(4, "t", "x").qos(2, 7).dup());
+        s.server(2, pubrec(7));
+        s.client(2, pubrel(7));
+        // What the first connection sent is answered here, too.
+        s.server(2, pubrec(7));
+        if bad { s.server(2, pubrec(7)); }
+    };
     ack_asked_for_pubcomp: AckAsked, |s, bad| {
         s.join(1, &v4("a"));
         s.client(1, message(4, "t", "x").qos(2, 7));

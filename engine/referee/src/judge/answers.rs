@@ -136,15 +136,12 @@ impl Referee {
             .asked
             .iter()
             .any(|asked| asked.answer == Answer::Pubrec && asked.packet_id == packet_id);
-        let held = connection.session.and_then(|session| {
-            let session = &mut self.sessions[session];
-            let known = session.known;
-            session.inbound.get_mut(&packet_id).map(|(_, _, answered)| {
-                let was = std::mem::replace(answered, true);
-                !was || !known
-            })
+        let owed = connection.session.and_then(|session| {
+            let held = self.sessions[session].inbound.get_mut(&packet_id)?;
+            held.owed = held.owed.checked_sub(1)?;
+            Some(())
         });
-        if asked || held != Some(true) {
+        if asked || owed.is_none() {
             self.take_answer(connection, Answer::Pubrec, packet_id, packet);
         }
         if reason >= 0x80

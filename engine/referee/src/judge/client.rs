@@ -3,7 +3,9 @@
 
 use crate::packet::{Ack, Connect, Packet, Publish, Side, Subscribe, Version, property};
 use crate::referee::Referee;
-use crate::state::{Answer, Asked, Connection, Contents, Moment, Publication, Stage, Subscription};
+use crate::state::{
+    Answer, Asked, Connection, Contents, Inbound, Moment, Publication, Stage, Subscription,
+};
 
 /// Where a publication was put: its content and its place there.
 type Noted = (u64, usize);
@@ -114,7 +116,7 @@ impl Referee {
             return None;
         }
         let session = &self.sessions[connection.session?];
-        let (key, place, _) = *session.inbound.get(&publish.packet_id)?;
+        let (key, place) = session.inbound.get(&publish.packet_id)?.noted;
         let client_id = connection.client_id();
         let number = self.contents.number(client_id, &publish.topic, publish.qos);
         let publication = self.contents.get_mut(key)?.publications.get_mut(place)?;
@@ -190,8 +192,17 @@ impl Referee {
             }
             Packet::Pubrel(ack) => {
                 ask(connection, Answer::Pubcomp, ack.packet_id, at, number);
-                if let Some(session) = connection.session {
-                    self.sessions[session].inbound.remove(&ack.packet_id);
+                let session = connection
+                    .session
+                    .map(|session| &mut self.sessions[session]);
+                let released = session.and_then(|session| session.inbound.remove(&ack.packet_id));
+                let asked = |asked: &Asked| {
+                    asked.answer == Answer::Pubrec && asked.packet_id == ack.packet_id
+                };
+                // PUBRECs for earlier connections may be on their way.
+                let here = u32::from(connection.asked.iter().any(asked));
+                for _ in here..released.map_or(0, |held| held.owed) {
+                    connection.spare.push((Answer::Pubrec, ack.packet_id));
                 }
             }
             Packet::Subscribe(subscribe) => {
@@ -234,12 +245,10 @@ impl Referee {
         connection.inbound_open += 1;
         connection.inbound_open_most = connection.inbound_open_most.max(connection.inbound_open);
         ask(connection, answer, publish.packet_id, at, number);
-        if let (2, Some((key, place)), Some(session)) = (publish.qos, noted, connection.session) {
+        if let (2, Some(noted), Some(session)) = (publish.qos, noted, connection.session) {
             let inbound = &mut self.sessions[session].inbound;
-            inbound
-                .entry(publish.packet_id)
-                .or_insert((key, place, false))
-                .2 = false;
+            let held = inbound.entry(publish.packet_id);
+            held.or_insert(Inbound { noted, owed: 0 }).owed += 1;
         }
     }
 
