@@ -300,7 +300,7 @@ pub(crate) struct Publication {
     /// Among those of this publisher, topic and QoS; several if it was sent again, none
     /// if its place is open.
     pub numbers: Vec<u64>,
-    /// Among those of this publisher and topic, whatever the QoS.
+    /// Among those of this publisher and topic, whatever the QoS; 0 if its place is open.
     pub number_of_topic: u64,
     /// The connection whose will it is.
     pub will_of: Option<u64>,

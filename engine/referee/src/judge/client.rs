@@ -139,7 +139,7 @@ impl Referee {
             retain: publish.retain,
             properties: publish.properties.clone(),
             numbers: if alone { vec![number] } else { Vec::new() },
-            number_of_topic,
+            number_of_topic: if alone { number_of_topic } else { 0 },
             will_of: None,
         };
         let key = Contents::key(&publish.topic, &publish.payload);
