@@ -108,10 +108,9 @@ impl Referee {
         }
     }
 
-    /// `session-present` and `session-kept`. Which session it is depends on the
-    /// connection before: if two had claimed the identifier at once, or one that never
-    /// got its answer, the order in which the server met them is open, and neither
-    /// rule judges until a session begins anew.
+    /// Which session it is depends on the connection before. If two had claimed the
+    /// identifier at once, or one that never got its answer, the order in which the
+    /// server met them is open, and nothing is known until a session begins anew.
     fn find_session(&mut self, connection: &mut Connection, connack: &Connack, packet: &Packet) {
         let client_id = connection.client_id().to_owned();
         let before = self.by_client.get(&client_id).copied();
@@ -133,6 +132,18 @@ impl Referee {
             connection.session = Some(self.sessions.len() - 1);
             return;
         }
+        self.enter_session(connection, before, connack, packet);
+    }
+
+    /// `session-present` and `session-kept`, and then the session itself.
+    fn enter_session(
+        &mut self,
+        connection: &mut Connection,
+        before: Option<usize>,
+        connack: &Connack,
+        packet: &Packet,
+    ) {
+        let client_id = connection.client_id().to_owned();
         let (can_be, must_be) = self.session_bounds(connection, before);
         let told = connection.version != Some(Version::V31);
         let present = if told {

@@ -57,53 +57,36 @@ impl Referee {
             return Sending::Open;
         }
         connection.resend_due.retain(|due| *due != packet_id);
-        let open_here = session
-            .entries
-            .values()
-            .any(|entry| entry.sent_on == connection.number && entry.done.is_none());
         session.unseen &= publish.dup;
         let unsure = session.doubt()
             || entry
                 .as_ref()
                 .map_or(session.unseen, |entry| !entry.certain);
-        let entry = entry.filter(|_| !unsure);
-        let here = entry
-            .as_ref()
-            .is_some_and(|entry| entry.sent_on == connection.number);
-        let in_use = entry.as_ref().is_some_and(|entry| entry.done.is_none());
-        let same = entry
-            .as_ref()
-            .is_some_and(|entry| entry.content == content && entry.qos == publish.qos);
-        let report = &mut self.report;
-        if publish.dup {
-            // An acknowledgement of an earlier connection may have been lost with it.
-            let may_be_open = entry
-                .as_ref()
-                .is_some_and(|entry| entry.done.is_none_or(|(on, _)| on != connection.number));
-            report.judge(Rule::DupOnlyAgain, &site, unsure || may_be_open, || {
-                "no unacknowledged message has this identifier".to_owned()
-            });
-        } else if in_use && !here && same {
-            report.judge(Rule::DupSet, &site, false, || {
-                "it repeats what an earlier connection sent".to_owned()
-            });
-        } else {
-            report.judge(Rule::IdentifierFree, &site, unsure || !in_use, || {
-                "a message that is not acknowledged has this identifier".to_owned()
-            });
-        }
-        if open_here || (publish.dup && here && in_use) {
-            let live = publish.dup && here && in_use;
-            report.judge(Rule::ResendLive, &site, !live, || {
-                "it was sent on this connection before".to_owned()
-            });
-        }
-        let again = publish.dup || (in_use && same);
-        if let (Some(entry), true) = (&entry, again && !here) {
-            if publish.dup {
-                report.judge(Rule::DupSet, &site, true, String::new);
-            }
-            judge_again(report, &site, connection, entry, publish, same);
+        let standing = Standing {
+            open_here: session
+                .entries
+                .values()
+                .any(|entry| entry.sent_on == connection.number && entry.done.is_none()),
+            ..Standing::new(
+                entry.filter(|_| !unsure),
+                unsure,
+                connection,
+                publish,
+                content,
+            )
+        };
+        standing.judge(&mut self.report, &site, connection.number, publish.dup);
+        let again = publish.dup || (standing.in_use && standing.same);
+        let entry = standing.entry;
+        if let (Some(entry), true) = (&entry, again && !standing.here) {
+            judge_again(
+                &mut self.report,
+                &site,
+                connection,
+                entry,
+                publish,
+                standing.same,
+            );
         }
         let session = &mut self.sessions[index];
         let mut fresh = new_entry(session.entries_next, publish, content, connection, !unsure);
@@ -174,6 +157,73 @@ impl Referee {
     }
 }
 
+/// What is known of the identifier of a PUBLISH.
+struct Standing {
+    /// The message that had it last, unless there is doubt.
+    entry: Option<Entry>,
+    unsure: bool,
+    /// That was sent on this connection.
+    here: bool,
+    /// That is not acknowledged.
+    in_use: bool,
+    /// That has the same content and QoS.
+    same: bool,
+    /// Some message of this connection is not acknowledged.
+    open_here: bool,
+}
+
+impl Standing {
+    fn new(
+        entry: Option<Entry>,
+        unsure: bool,
+        connection: &Connection,
+        publish: &Publish,
+        content: u64,
+    ) -> Self {
+        let is = |test: &dyn Fn(&Entry) -> bool| entry.as_ref().is_some_and(test);
+        Self {
+            unsure,
+            here: is(&|entry| entry.sent_on == connection.number),
+            in_use: is(&|entry| entry.done.is_none()),
+            same: is(&|entry| entry.content == content && entry.qos == publish.qos),
+            open_here: false,
+            entry,
+        }
+    }
+
+    /// `identifier-free`, `dup-set`, `dup-only-again` and `resend-live`. An
+    /// acknowledgement that was seen may be had by the server, so what it frees is
+    /// free; if its connection has ended, it may also be lost.
+    fn judge(&self, report: &mut Report, site: &Site<'_>, connection: u64, dup: bool) {
+        if dup {
+            let may_be_open = self
+                .entry
+                .as_ref()
+                .is_some_and(|entry| entry.done.is_none_or(|(on, _)| on != connection));
+            report.judge(Rule::DupOnlyAgain, site, self.unsure || may_be_open, || {
+                "no unacknowledged message has this identifier".to_owned()
+            });
+        } else if self.in_use && !self.here && self.same {
+            report.judge(Rule::DupSet, site, false, || {
+                "it repeats what an earlier connection sent".to_owned()
+            });
+        } else {
+            report.judge(
+                Rule::IdentifierFree,
+                site,
+                self.unsure || !self.in_use,
+                || "a message that is not acknowledged has this identifier".to_owned(),
+            );
+        }
+        let live = dup && self.here && self.in_use;
+        if self.open_here {
+            report.judge(Rule::ResendLive, site, !live, || {
+                "it was sent on this connection before".to_owned()
+            });
+        }
+    }
+}
+
 /// Rules about what a resume sends again.
 fn judge_again(
     report: &mut Report,
@@ -183,6 +233,9 @@ fn judge_again(
     publish: &Publish,
     same: bool,
 ) {
+    if publish.dup {
+        report.judge(Rule::DupSet, site, true, String::new);
+    }
     report.judge(Rule::ResendSame, site, same, || {
         "under this identifier another message was sent".to_owned()
     });
