@@ -230,8 +230,11 @@ pub(crate) struct Session {
     pub unseen: bool,
     pub entries: BTreeMap<u16, Entry>,
     pub entries_next: u64,
-    /// Acknowledgements in the order seen, until it is known that the server has them.
-    pub finished: VecDeque<(u64, u64, u16)>,
+    /// How many entries are not acknowledged.
+    pub entries_open: usize,
+    /// Acknowledgements of the current connection in the order seen, until it is known
+    /// that the server has them: which packet of the client, and the identifier.
+    pub finished: VecDeque<(u64, u16)>,
     pub subscriptions: Vec<Subscription>,
     /// Messages at QoS 2 of the client that it has not released.
     pub inbound: HashMap<u16, Inbound>,
@@ -253,6 +256,7 @@ impl Session {
             unseen: false,
             entries: BTreeMap::new(),
             entries_next: 0,
+            entries_open: 0,
             finished: VecDeque::new(),
             subscriptions: Vec::new(),
             inbound: HashMap::new(),
@@ -261,6 +265,52 @@ impl Session {
             expiry_low_secs: 0,
             expiry_high_secs: 0,
         }
+    }
+
+    pub(crate) fn put(&mut self, packet_id: u16, entry: Entry) {
+        let old = self.entries.insert(packet_id, entry);
+        if old.is_none_or(|old| old.done.is_some()) {
+            self.entries_open += 1;
+        }
+    }
+
+    /// The last acknowledgement of a message, as the client's packet of that number.
+    pub(crate) fn finish(&mut self, packet_id: u16, connection: u64, number: u64) {
+        let Some(entry) = self.entries.get_mut(&packet_id) else {
+            return;
+        };
+        if entry.done.replace((connection, number)).is_none() {
+            self.entries_open -= 1;
+        }
+        if connection == self.current {
+            self.finished.push_back((number, packet_id));
+        }
+        // Identifiers come round; what was taken anew is known to be free.
+        while self
+            .finished
+            .front()
+            .is_some_and(|front| self.is_stale(*front))
+        {
+            self.finished.pop_front();
+        }
+    }
+
+    /// The server has handled all that the current connection sent up to that packet.
+    pub(crate) fn on_proof(&mut self, number: u64) {
+        while let Some((done, packet_id)) = self.finished.front().copied() {
+            if done > number {
+                break;
+            }
+            if !self.is_stale((done, packet_id)) {
+                self.entries.remove(&packet_id);
+            }
+            self.finished.pop_front();
+        }
+    }
+
+    fn is_stale(&self, (number, packet_id): (u64, u16)) -> bool {
+        let entry = self.entries.get(&packet_id);
+        entry.is_none_or(|entry| entry.done != Some((self.current, number)))
     }
 
     /// Whether more of the past may show up.

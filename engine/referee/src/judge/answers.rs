@@ -107,19 +107,8 @@ impl Referee {
             return;
         };
         let session = &mut self.sessions[session];
-        while let Some((on, done, packet_id)) = session.finished.front().copied() {
-            let proved = on == connection.number && done <= number;
-            let stale = session
-                .entries
-                .get(&packet_id)
-                .is_none_or(|entry| entry.done != Some((on, done)));
-            if proved && !stale {
-                session.entries.remove(&packet_id);
-            }
-            if !proved && !stale {
-                break;
-            }
-            session.finished.pop_front();
+        if session.current == connection.number {
+            session.on_proof(number);
         }
     }
 

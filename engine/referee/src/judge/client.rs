@@ -278,9 +278,7 @@ impl Referee {
         if entry.qos != qos {
             entry.certain = false;
         } else if last {
-            entry.done = Some((connection.number, number));
-            let finished = (connection.number, number, ack.packet_id);
-            session.finished.push_back(finished);
+            session.finish(ack.packet_id, connection.number, number);
         } else if entry.stage == Stage::Sent {
             entry.stage = Stage::Received;
         }

@@ -186,6 +186,7 @@ impl Referee {
         let session = &mut self.sessions[index];
         session.known &= told || can_be == must_be || !present;
         session.current = connection.number;
+        session.finished.clear();
         session.late.extend(late.filter(|_| present));
         let expiry = expiry_secs(connection, connack);
         (session.expiry_low_secs, session.expiry_high_secs) = (expiry, expiry);

@@ -53,7 +53,9 @@ impl Referee {
         if session.current != connection.number || !session.known {
             let fresh = new_entry(session.entries_next, publish, content, connection, false);
             session.entries_next += 1;
-            session.entries.entry(packet_id).or_insert(fresh);
+            if !session.entries.contains_key(&packet_id) {
+                session.put(packet_id, fresh);
+            }
             return Sending::Open;
         }
         connection.resend_due.retain(|due| *due != packet_id);
@@ -63,10 +65,7 @@ impl Referee {
                 .as_ref()
                 .map_or(session.unseen, |entry| !entry.certain);
         let standing = Standing {
-            open_here: session
-                .entries
-                .values()
-                .any(|entry| entry.sent_on == connection.number && entry.done.is_none()),
+            others_open: session.entries_open > 0,
             ..Standing::new(
                 entry.filter(|_| !unsure),
                 unsure,
@@ -94,7 +93,7 @@ impl Referee {
             Some(entry) if again => fresh.order = entry.order,
             _ => session.entries_next += 1,
         }
-        session.entries.insert(packet_id, fresh);
+        session.put(packet_id, fresh);
         match (again, unsure) {
             (_, true) => Sending::Open,
             (true, false) => Sending::Again,
@@ -168,8 +167,8 @@ struct Standing {
     in_use: bool,
     /// That has the same content and QoS.
     same: bool,
-    /// Some message of this connection is not acknowledged.
-    open_here: bool,
+    /// Some message of the session is not acknowledged.
+    others_open: bool,
 }
 
 impl Standing {
@@ -186,7 +185,7 @@ impl Standing {
             here: is(&|entry| entry.sent_on == connection.number),
             in_use: is(&|entry| entry.done.is_none()),
             same: is(&|entry| entry.content == content && entry.qos == publish.qos),
-            open_here: false,
+            others_open: false,
             entry,
         }
     }
@@ -216,7 +215,7 @@ impl Standing {
             );
         }
         let live = dup && self.here && self.in_use;
-        if self.open_here {
+        if self.others_open {
             report.judge(Rule::ResendLive, site, !live, || {
                 "it was sent on this connection before".to_owned()
             });
