@@ -83,8 +83,8 @@ pub struct Referee {
     /// Connections whose CONNECT for a client identifier has no answer yet.
     pub(crate) claims: HashMap<String, Vec<u64>>,
     /// By client identifier, connections that ended before their CONNECT was answered:
-    /// it may or may not have had its effect, or have it yet.
-    pub(crate) ghosts: HashMap<String, Vec<u64>>,
+    /// it may or may not have had its effect, or have it yet, within the slack.
+    pub(crate) ghosts: HashMap<String, Vec<(u64, Moment)>>,
     pub(crate) contents: Contents,
     pub(crate) report: Report,
 }

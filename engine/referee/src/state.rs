@@ -208,10 +208,8 @@ pub(crate) struct Subscription {
     pub granted: Option<Moment>,
     /// Nothing published after it can come by this subscription.
     pub until: Option<Moment>,
-    /// No subscription to the same filter can have been in force.
+    /// No subscription to the same filter was surely in force.
     pub fresh: bool,
-    /// The topics whose retained message it has brought.
-    pub replayed: HashSet<String>,
     /// Which SUBSCRIBE it was: the connection and the packet identifier.
     pub by: (u64, u16),
 }
@@ -236,6 +234,8 @@ pub(crate) struct Session {
     /// that the server has them: which packet of the client, and the identifier.
     pub finished: VecDeque<(u64, u16)>,
     pub subscriptions: Vec<Subscription>,
+    /// How often the retained message of a topic has come.
+    pub replayed: HashMap<String, usize>,
     /// Messages at QoS 2 of the client that it has not released.
     pub inbound: HashMap<u16, Inbound>,
     /// The last number delivered, by topic, publisher, published and delivered QoS.
@@ -259,6 +259,7 @@ impl Session {
             entries_open: 0,
             finished: VecDeque::new(),
             subscriptions: Vec::new(),
+            replayed: HashMap::new(),
             inbound: HashMap::new(),
             delivered_last: HashMap::new(),
             retained_last: HashMap::new(),
@@ -366,6 +367,8 @@ impl Publication {
 #[derive(Default)]
 pub(crate) struct Content {
     pub publications: Vec<Publication>,
+    /// So many published this that nobody asks who: `publications` is empty.
+    pub crowded: bool,
     /// By session: live deliveries, resends not counted.
     pub delivered: HashMap<usize, u64>,
     /// By shared filter: the connections that got it, and at which QoS.
@@ -389,6 +392,9 @@ pub(crate) struct Contents {
 /// How many contents are remembered before the oldest is forgotten, and with it the
 /// rules that need to know who published what pass in silence.
 const CONTENTS_MAX: usize = 4_000_000;
+
+/// How many times the same may be published before its origin is anybody's.
+const PUBLICATIONS_MAX: usize = 256;
 
 /// Stands for "whatever the QoS" among those that number publications.
 const ANY_QOS: u8 = 3;
@@ -432,6 +438,12 @@ impl Contents {
             self.keys.push_back(key);
         }
         let content = self.by_key.entry(key).or_default();
+        content.crowded |= content.publications.len() == PUBLICATIONS_MAX;
+        if content.crowded {
+            content.publications.clear();
+            content.shared.clear();
+            return 0;
+        }
         content.publications.push(publication);
         content.publications.len() - 1
     }

@@ -657,6 +657,15 @@ cases! {
         s.server(1, message(4, "t", "x"));
         if bad { s.server(1, message(4, "t", "x")); }
     };
+    once_unless_it_was_said_too_often_to_tell: Once, |s, bad| {
+        s.join(1, &v4("a"));
+        s.subscribe(1, 4, 1, "t", 0);
+        s.client(1, message(4, "t", "first"));
+        s.server(1, message(4, "t", "first"));
+        let times = if bad { 256 } else { 257 };
+        for _ in 0..times { s.client(1, message(4, "t", "x")); }
+        for _ in 0..=times { s.server(1, message(4, "t", "x")); }
+    };
     once_at_qos_2: Once, |s, bad| {
         s.join(1, &v4("a").kept());
         s.subscribe(1, 4, 1, "t", 0);

@@ -4,7 +4,7 @@
 use crate::packet::{Codes, Packet, Request, Version};
 use crate::referee::Referee;
 use crate::rule::Rule;
-use crate::state::{Answer, Connection};
+use crate::state::{Answer, Connection, Session, Subscription};
 
 impl Referee {
     pub(crate) fn on_answer(&mut self, connection: &mut Connection, packet: &Packet) {
@@ -199,7 +199,7 @@ impl Referee {
                 None => {}
             }
         }
-        forget_ended(subscriptions);
+        forget_ended(&mut self.sessions[session]);
     }
 
     /// `suback-codes`, for UNSUBSCRIBE.
@@ -239,18 +239,20 @@ impl Referee {
     }
 }
 
-/// How many ended subscriptions a session remembers for what may still be queued.
+/// How many ended subscriptions a session remembers for what may still be queued. Who
+/// has more is not judged by them any more.
 const ENDED_MAX: usize = 1024;
 
-fn forget_ended(subscriptions: &mut Vec<crate::state::Subscription>) {
-    let ended = subscriptions
+fn forget_ended(session: &mut Session) {
+    let ended = |subscription: &Subscription| subscription.until.is_some();
+    let count = session
+        .subscriptions
         .iter()
-        .filter(|subscription| subscription.until.is_some())
+        .filter(|found| ended(found))
         .count();
-    let mut surplus = ended.saturating_sub(ENDED_MAX);
-    subscriptions.retain(|subscription| {
-        let goes = subscription.until.is_some() && surplus > 0;
-        surplus -= usize::from(goes);
-        !goes
-    });
+    if count > ENDED_MAX {
+        session.subscriptions.retain(|found| !ended(found));
+        session.replayed.clear();
+        session.known = false;
+    }
 }

@@ -300,7 +300,9 @@ impl Referee {
         let subscriptions = &mut self.sessions[session].subscriptions;
         for request in &subscribe.requests {
             let fresh = !subscriptions.iter().any(|subscription| {
-                subscription.request.filter == request.filter && subscription.until.is_none()
+                subscription.request.filter == request.filter
+                    && subscription.granted.is_some()
+                    && subscription.until.is_none()
             });
             subscriptions.push(Subscription {
                 request: request.clone(),
@@ -308,7 +310,6 @@ impl Referee {
                 granted: None,
                 until: None,
                 fresh,
-                replayed: Default::default(),
                 by,
             });
         }

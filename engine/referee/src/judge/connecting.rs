@@ -114,8 +114,10 @@ impl Referee {
     fn find_session(&mut self, connection: &mut Connection, connack: &Connack, packet: &Packet) {
         let client_id = connection.client_id().to_owned();
         let before = self.by_client.get(&client_id).copied();
-        if let Some(ghosts) = self.ghosts.remove(&client_id) {
-            connection.contested |= ghosts.iter().any(|ghost| *ghost != connection.number);
+        let (now, slack) = (self.now.nanos, self.scope.slack_nanos);
+        if let Some(ghosts) = self.ghosts.get_mut(&client_id) {
+            ghosts.retain(|(number, at)| *number != connection.number && now < at.nanos + slack);
+            connection.contested |= !ghosts.is_empty();
         }
         let newer = |session: usize| {
             let current = self.connections.get(&self.sessions[session].current);
@@ -125,7 +127,7 @@ impl Referee {
         if connection.ended().is_some() && (pending || before.is_some_and(newer)) {
             // Seen late: others have come since, before it or after it.
             let ghosts = self.ghosts.entry(client_id.clone());
-            ghosts.or_default().push(connection.number);
+            ghosts.or_default().push((connection.number, self.now));
             connection.contested = true;
             self.sessions
                 .push(Session::new(&client_id, connection.number, false));

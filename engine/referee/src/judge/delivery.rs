@@ -139,10 +139,8 @@ impl Referee {
                 let last = session.retained_last.entry(key).or_default();
                 *last = number.max(*last);
             }
-            if let Some(place) = effects.replay {
-                session.subscriptions[place]
-                    .replayed
-                    .insert(topic.to_owned());
+            if effects.replay {
+                *session.replayed.entry(topic.to_owned()).or_default() += 1;
             }
             if let (false, Some(content)) = (publish.retain, self.contents.get_mut(key)) {
                 *content.delivered.entry(index).or_default() += 1;
@@ -226,7 +224,10 @@ impl Referee {
         let silence = self.silence_nanos(owner).max(owner.silence_longest_nanos);
         let silent = keep_alive > 0 && silence + self.scope.slack_nanos >= keep_alive;
         let claimed_anew = self.claims.contains_key(owner.client_id())
-            || self.ghosts.contains_key(owner.client_id())
+            || self
+                .ghosts
+                .get(owner.client_id())
+                .is_some_and(|ghosts| !ghosts.is_empty())
             || owner.taken_over.is_some()
             || self
                 .by_client

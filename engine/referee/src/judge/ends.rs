@@ -37,7 +37,7 @@ impl Referee {
             // The server may read this CONNECT yet, or never.
             self.unclaim(connection);
             let ghosts = self.ghosts.entry(connection.client_id().to_owned());
-            ghosts.or_default().push(connection.number);
+            ghosts.or_default().push((connection.number, self.now));
         }
     }
 

@@ -53,8 +53,10 @@ impl Referee {
         if session.current != connection.number || !session.known {
             let fresh = new_entry(session.entries_next, publish, content, connection, false);
             session.entries_next += 1;
-            if !session.entries.contains_key(&packet_id) {
-                session.put(packet_id, fresh);
+            match session.entries.get_mut(&packet_id) {
+                // What the current connection has sent since is known better.
+                Some(entry) => entry.certain &= entry.sent_on == session.current,
+                None => session.put(packet_id, fresh),
             }
             return Sending::Open;
         }

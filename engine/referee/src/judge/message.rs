@@ -26,8 +26,8 @@ pub(crate) struct Effects {
     pub order: Option<(OrderKey, u64)>,
     /// The same for what took the place of a retained message.
     pub retained: Option<((String, String), u64)>,
-    /// The subscription, by its place in the session, that replayed it.
-    pub replay: Option<usize>,
+    /// It can only be the replay of a retained message.
+    pub replay: bool,
 }
 
 pub(crate) struct Message<'a> {
@@ -40,8 +40,7 @@ pub(crate) struct Message<'a> {
     origins_complete: bool,
     scope: &'a Scope,
     now: Moment,
-    /// With their places in the session.
-    ways: Vec<(usize, &'a Subscription)>,
+    ways: Vec<&'a Subscription>,
 }
 
 impl<'a> Message<'a> {
@@ -69,9 +68,8 @@ impl<'a> Message<'a> {
         let ways = session
             .subscriptions
             .iter()
-            .enumerate()
-            .filter(|(_, way)| topic::matches(&way.request.filter, topic))
-            .filter(|(_, way)| {
+            .filter(|way| topic::matches(&way.request.filter, topic))
+            .filter(|way| {
                 let in_time = |until: Moment| origins.iter().any(|origin| origin.at < until);
                 origins.is_empty() || way.until.is_none_or(in_time)
             })
@@ -164,7 +162,9 @@ impl<'a> Message<'a> {
 
     /// `published`: what a client publishes is seen before it can be delivered.
     fn published(&self) -> Option<bool> {
-        self.origins_complete.then_some(!self.origins.is_empty())
+        let crowded = self.content.is_some_and(|content| content.crowded);
+        let known = crowded || !self.origins.is_empty();
+        self.origins_complete.then_some(known)
     }
 
     /// `unchanged`: no origin has these properties.
@@ -205,7 +205,7 @@ impl<'a> Message<'a> {
     /// `qos`: before SUBACK, anything up to what was asked may have been granted.
     fn qos(&self) -> bool {
         let qos = self.publish.qos;
-        self.ways.iter().any(|(_, way)| {
+        self.ways.iter().any(|way| {
             let granted = way.request.qos;
             let fits = |published: u8| match way.granted {
                 Some(_) => qos == published.min(granted),
@@ -223,18 +223,18 @@ impl<'a> Message<'a> {
     fn identifiers(&self) -> Option<bool> {
         let told = |id| self.publish.properties.numbers(id);
         let mut found = told(property::SUBSCRIPTION_IDENTIFIER).peekable();
-        let any = self.ways.iter().any(|(_, way)| way.identifier.is_some());
+        let any = self.ways.iter().any(|way| way.identifier.is_some());
         if found.peek().is_none() {
-            let needless = self.ways.iter().any(|(_, way)| way.identifier.is_none());
+            let needless = self.ways.iter().any(|way| way.identifier.is_none());
             return any.then_some(needless);
         }
-        Some(found.all(|id| self.ways.iter().any(|(_, way)| way.identifier == Some(id))))
+        Some(found.all(|id| self.ways.iter().any(|way| way.identifier == Some(id))))
     }
 
     /// `no-local`: a will is published by the server.
     fn no_local(&self) -> Option<bool> {
-        let asked = self.ways.iter().any(|(_, way)| way.request.no_local);
-        let other_way = self.ways.iter().any(|(_, way)| !way.request.no_local);
+        let asked = self.ways.iter().any(|way| way.request.no_local);
+        let other_way = self.ways.iter().any(|way| !way.request.no_local);
         let other_origin = self
             .origins
             .iter()
@@ -248,12 +248,12 @@ impl<'a> Message<'a> {
     fn retain_flag(&self) -> Option<bool> {
         let retain = self.publish.retain;
         let interesting = retain || self.origins.iter().any(|origin| origin.retain);
-        interesting.then(|| self.live() || self.replay().is_some())
+        interesting.then(|| self.live() || self.replay())
     }
 
     fn live(&self) -> bool {
         let retain = self.publish.retain;
-        self.ways.iter().any(|(_, way)| {
+        self.ways.iter().any(|way| {
             if way.request.retain_as_published {
                 self.origins.is_empty() || self.origins.iter().any(|origin| origin.retain == retain)
             } else {
@@ -262,22 +262,26 @@ impl<'a> Message<'a> {
         })
     }
 
-    /// The subscription that can have replayed this.
-    fn replay(&self) -> Option<usize> {
+    /// Whether a subscription can have replayed this. Which one it was is not told, so
+    /// the replays of a topic are counted against all SUBSCRIBEs that allow one.
+    fn replay(&self) -> bool {
         let kept = self.origins.is_empty() || self.origins.iter().any(|origin| origin.retain);
         if !self.publish.retain || self.publish.payload.is_empty() || !kept {
-            return None;
+            return false;
         }
-        let way = self.ways.iter().find(|(_, way)| {
+        let allows = |way: &Subscription| {
             let allowed = match way.request.retain_handling {
                 0 => true,
                 1 => way.fresh,
                 _ => false,
             };
             let shared = topic::split_shared(&way.request.filter).0.is_some();
-            allowed && !shared && !way.replayed.contains(self.topic)
-        });
-        way.map(|(place, _)| *place)
+            allowed && !shared
+        };
+        let all = self.session.matching(self.topic);
+        let allowed = all.filter(|way| allows(way)).count();
+        let before = self.session.replayed.get(self.topic).copied().unwrap_or(0);
+        before < allowed && self.ways.iter().any(|way| allows(way))
     }
 
     /// The one publisher of a message that came as it was published and not through a
@@ -291,7 +295,7 @@ impl<'a> Message<'a> {
                 && origin.will_of.is_none()
                 && !origin.numbers.is_empty()
         });
-        if self.publish.retain || !alike || self.ways.iter().any(|(_, way)| shared(way)) {
+        if self.publish.retain || !alike || self.ways.iter().any(|way| shared(way)) {
             return None;
         }
         let publisher = first.publisher.clone();
@@ -361,11 +365,8 @@ impl<'a> Message<'a> {
 
     /// The shared filter by which alone the message can have come.
     pub(crate) fn shared_filter(&self) -> Option<&'a str> {
-        let filter = self.ways.first()?.1.request.filter.as_str();
-        let alone = self
-            .ways
-            .iter()
-            .all(|(_, way)| way.request.filter == filter);
+        let filter = self.ways.first()?.request.filter.as_str();
+        let alone = self.ways.iter().all(|way| way.request.filter == filter);
         let shared = topic::split_shared(filter).0.is_some();
         (self.session.known && shared && alone && !self.origins.is_empty()).then_some(filter)
     }
@@ -394,7 +395,7 @@ impl<'a> Message<'a> {
                 .next_in_order()
                 .and_then(|(key, next)| next.map(|next| (key, next))),
             retained: retained.filter(|_| self.origins.len() == 1),
-            replay: if self.live() { None } else { self.replay() },
+            replay: !self.live() && self.replay(),
         }
     }
 }
