@@ -217,10 +217,11 @@ impl Shard {
             });
             keys.push(key);
         }
+        // Before they know it themselves.
+        self.open.fetch_add(keys.len() as i64, Ordering::Relaxed);
         let mut failed = Vec::new();
         self.lanes.send_same(&keys, &WELCOME, &mut failed);
         // Who broke off is told of by its event.
-        self.open.fetch_add(keys.len() as i64, Ordering::Relaxed);
         !keys.is_empty()
     }
 
