@@ -13,7 +13,7 @@ mod subscribers;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use dialect::Dialect;
+pub(crate) use dialect::{Dialect, connect_packet};
 pub(crate) use form::{Form, Stamp};
 pub(crate) use subscribers::{Delivered, Subscribers};
 

@@ -2,7 +2,7 @@
 
 use super::PATIENCE;
 use crate::error::Error;
-use ringcast_codec::mqtt::{Connect, Properties, Text, Version};
+use crate::probe::connect_packet;
 use ringcast_lane::{Lanes, Settings, connect};
 use ringcast_wire::{Arrival, Close, ConnectionKey, Event, Received, Wire};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -97,7 +97,10 @@ impl Clients {
     }
 
     fn introduce(&mut self, connected: &[ConnectionKey]) -> Result<(), Error> {
-        let packets: Vec<_> = connected.iter().map(|key| hello(key.index())).collect();
+        let packets: Vec<_> = connected
+            .iter()
+            .map(|key| connect_packet(&format!("crowd-{:07}", key.index())))
+            .collect();
         let sends: Vec<_> = connected
             .iter()
             .zip(&packets)
@@ -158,22 +161,4 @@ impl Clients {
         }
         Ok(())
     }
-}
-
-/// A CONNECT of MQTT 3.1.1 with an identifier of its own.
-fn hello(index: u32) -> Vec<u8> {
-    let client_id = format!("crowd-{index:07}");
-    let connect = Connect {
-        version: Version::V311,
-        clean_start: true,
-        keep_alive: 0,
-        client_id: Text::new(&client_id).expect("is short and plain"),
-        will: None,
-        user_name: None,
-        password: None,
-        properties: Properties::EMPTY,
-    };
-    let mut bytes = vec![0; connect.encoded_len().expect("is small")];
-    connect.encode(&mut bytes).expect("is small");
-    bytes
 }

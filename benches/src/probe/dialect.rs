@@ -87,7 +87,8 @@ impl Dialect {
     }
 }
 
-fn connect(stream: &mut TcpStream, client_id: &str) -> Result<(), Error> {
+/// A CONNECT of MQTT 3.1.1 that asks for nothing special.
+pub(crate) fn connect_packet(client_id: &str) -> Vec<u8> {
     let connect = Connect {
         version: VERSION,
         clean_start: true,
@@ -100,9 +101,13 @@ fn connect(stream: &mut TcpStream, client_id: &str) -> Result<(), Error> {
     };
     let mut bytes = vec![0; connect.encoded_len().expect("is small")];
     connect.encode(&mut bytes).expect("is small");
+    bytes
+}
+
+fn connect(stream: &mut TcpStream, client_id: &str) -> Result<(), Error> {
     ask(
         stream,
-        &bytes,
+        &connect_packet(client_id),
         |answer| matches!(answer, Packet::Connack(connack) if !connack.reason.is_error()),
     )
 }

@@ -5,11 +5,11 @@
 //! it reads page after page. Who adds an item gets its place, and is told when another
 //! item has moved to it: the last one fills the gap of the one removed.
 
+use crate::pages::{NONE, Pages};
+
 /// The pool of all bags with items of this type, `N` of them a page.
 pub(crate) struct Bags<T, const N: usize> {
-    pages: Box<[Page<T, N>]>,
-    free: u32,
-    free_count: usize,
+    pages: Pages<[T; N]>,
 }
 
 /// A list of items in a pool. `Default` is empty.
@@ -23,13 +23,6 @@ pub(crate) struct Bag {
 /// Where an item is: stays until it moves or is removed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Place(pub(crate) u32);
-
-struct Page<T, const N: usize> {
-    next: u32,
-    items: [T; N],
-}
-
-const NONE: u32 = u32::MAX;
 
 impl Default for Bag {
     fn default() -> Self {
@@ -54,39 +47,25 @@ impl Bag {
 impl<T: Copy + Default, const N: usize> Bags<T, N> {
     /// So many pages.
     pub(crate) fn new(pages: usize) -> Self {
-        let count = u32::try_from(pages).expect("fewer than 2^32 pages");
-        let page = |at: u32| Page {
-            next: if at + 1 < count { at + 1 } else { NONE },
-            items: [T::default(); N],
-        };
         Self {
-            pages: (0..count).map(page).collect(),
-            free: if count > 0 { 0 } else { NONE },
-            free_count: pages,
+            pages: Pages::new(pages, [T::default(); N]),
         }
     }
 
-    #[cfg(test)]
     /// Pages that no bag has.
+    #[cfg(test)]
     pub(crate) fn free_pages(&self) -> usize {
-        self.free_count
+        self.pages.free()
     }
 
     /// Adds an item; `None` if it needs a page and there is none.
     pub(crate) fn push(&mut self, bag: &mut Bag, item: T) -> Option<Place> {
         let slot = bag.len as usize % N;
         if slot == 0 {
-            let page = self.free;
-            if page == NONE {
-                return None;
-            }
-            self.free = self.pages[page as usize].next;
-            self.free_count -= 1;
-            self.pages[page as usize].next = bag.first;
-            bag.first = page;
+            bag.first = self.pages.take(bag.first)?;
         }
         bag.len += 1;
-        self.pages[bag.first as usize].items[slot] = item;
+        self.pages.get_mut(bag.first)[slot] = item;
         Some(Self::place(bag.first, slot))
     }
 
@@ -96,16 +75,13 @@ impl<T: Copy + Default, const N: usize> Bags<T, N> {
         bag.len -= 1;
         let slot = bag.len as usize % N;
         let first = bag.first;
-        let last = self.pages[first as usize].items[slot];
+        let last = self.pages.get(first)[slot];
         let moved = place != Self::place(first, slot);
         if moved {
             *self.get_mut(place) = last;
         }
         if slot == 0 {
-            let page = &mut self.pages[first as usize];
-            bag.first = std::mem::replace(&mut page.next, self.free);
-            self.free = first;
-            self.free_count += 1;
+            bag.first = self.pages.give(first);
         }
         moved.then_some(last)
     }
@@ -124,11 +100,11 @@ impl<T: Copy + Default, const N: usize> Bags<T, N> {
     }
 
     pub(crate) fn get(&self, place: Place) -> &T {
-        &self.pages[place.0 as usize / N].items[place.0 as usize % N]
+        &self.pages.get(place.0 / N as u32)[place.0 as usize % N]
     }
 
     pub(crate) fn get_mut(&mut self, place: Place) -> &mut T {
-        &mut self.pages[place.0 as usize / N].items[place.0 as usize % N]
+        &mut self.pages.get_mut(place.0 / N as u32)[place.0 as usize % N]
     }
 
     /// All items with their places, the newest page first.
@@ -143,8 +119,8 @@ impl<T: Copy + Default, const N: usize> Bags<T, N> {
                     rest => rest,
                 };
                 left -= count;
-                page = self.pages[here as usize].next;
-                let items = &self.pages[here as usize].items[..count];
+                page = self.pages.next(here);
+                let items = &self.pages.get(here)[..count];
                 items
                     .iter()
                     .enumerate()

@@ -3,11 +3,11 @@
 //! A queue is a chain of pages from one pool, filled at its back and emptied at its
 //! front. Going through it reads page after page.
 
+use crate::pages::{NONE, Pages};
+
 /// The pool of all queues with items of this type, `N` of them a page.
 pub(crate) struct Fifos<T, const N: usize> {
-    pages: Box<[Page<T, N>]>,
-    free: u32,
-    free_count: usize,
+    pages: Pages<[T; N]>,
 }
 
 /// A queue of items in a pool. `Default` is empty.
@@ -19,13 +19,6 @@ pub(crate) struct Fifo {
     taken: u32,
     len: u32,
 }
-
-struct Page<T, const N: usize> {
-    next: u32,
-    items: [T; N],
-}
-
-const NONE: u32 = u32::MAX;
 
 impl Default for Fifo {
     fn default() -> Self {
@@ -52,21 +45,14 @@ impl Fifo {
 impl<T: Copy + Default, const N: usize> Fifos<T, N> {
     /// So many pages.
     pub(crate) fn new(pages: usize) -> Self {
-        let count = u32::try_from(pages).expect("fewer than 2^32 pages");
-        let page = |at: u32| Page {
-            next: if at + 1 < count { at + 1 } else { NONE },
-            items: [T::default(); N],
-        };
         Self {
-            pages: (0..count).map(page).collect(),
-            free: if count > 0 { 0 } else { NONE },
-            free_count: pages,
+            pages: Pages::new(pages, [T::default(); N]),
         }
     }
 
     /// Pages that no queue has.
     pub(crate) fn free_pages(&self) -> usize {
-        self.free_count
+        self.pages.free()
     }
 
     /// Adds an item at the back; `false` if it needs a page and there is none.
@@ -74,19 +60,18 @@ impl<T: Copy + Default, const N: usize> Fifos<T, N> {
     pub(crate) fn push(&mut self, fifo: &mut Fifo, item: T) -> bool {
         let slot = (fifo.taken + fifo.len) as usize % N;
         if slot == 0 {
-            let page = self.free;
-            if page == NONE {
+            let Some(page) = self.pages.take(NONE) else {
                 return false;
-            }
-            self.free = std::mem::replace(&mut self.pages[page as usize].next, NONE);
-            self.free_count -= 1;
+            };
             match fifo.front {
                 NONE => fifo.front = page,
-                _ => self.pages[fifo.back as usize].next = page,
+                _ => {
+                    self.pages.set_next(fifo.back, page);
+                }
             }
             fifo.back = page;
         }
-        self.pages[fifo.back as usize].items[slot] = item;
+        self.pages.get_mut(fifo.back)[slot] = item;
         fifo.len += 1;
         true
     }
@@ -97,10 +82,7 @@ impl<T: Copy + Default, const N: usize> Fifos<T, N> {
         fifo.taken += 1;
         fifo.len -= 1;
         if fifo.taken as usize == N || fifo.len == 0 {
-            let page = fifo.front;
-            fifo.front = std::mem::replace(&mut self.pages[page as usize].next, self.free);
-            self.free = page;
-            self.free_count += 1;
+            fifo.front = self.pages.give(fifo.front);
             fifo.taken = 0;
         }
         Some(item)
@@ -115,7 +97,7 @@ impl<T: Copy + Default, const N: usize> Fifos<T, N> {
     pub(crate) fn back_mut(&mut self, fifo: Fifo) -> Option<&mut T> {
         let last = fifo.len.checked_sub(1)?;
         let slot = (fifo.taken + last) as usize % N;
-        Some(&mut self.pages[fifo.back as usize].items[slot])
+        Some(&mut self.pages.get_mut(fifo.back)[slot])
     }
 
     /// All items from the front.
@@ -125,9 +107,8 @@ impl<T: Copy + Default, const N: usize> Fifos<T, N> {
         let mut left = fifo.len as usize;
         std::iter::from_fn(move || {
             (left > 0).then(|| {
-                let here = &self.pages[page as usize];
-                let items = &here.items[taken..N.min(taken + left)];
-                page = here.next;
+                let items = &self.pages.get(page)[taken..N.min(taken + left)];
+                page = self.pages.next(page);
                 taken = 0;
                 left -= items.len();
                 items

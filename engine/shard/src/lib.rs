@@ -23,6 +23,7 @@ mod fifo;
 pub mod filters;
 mod hashing;
 mod index;
+mod pages;
 pub mod routes;
 pub mod stream;
 mod text;

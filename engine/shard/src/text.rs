@@ -3,11 +3,11 @@
 //! A text is a chain of pages, so that nothing is ever moved or left unusable between
 //! others. Nearly every level, and most topics, fit one page.
 
+use crate::pages::{NONE, Pages};
+
 /// The pool of all texts.
 pub(crate) struct Texts {
-    pages: Box<[Page]>,
-    free: u32,
-    free_count: usize,
+    pages: Pages<[u8; PAGE_BYTES]>,
 }
 
 /// A text in a pool.
@@ -19,49 +19,30 @@ pub(crate) struct Text {
 
 const PAGE_BYTES: usize = 28;
 
-const NONE: u32 = u32::MAX;
-
-struct Page {
-    next: u32,
-    bytes: [u8; PAGE_BYTES],
-}
-
 impl Texts {
     /// So many pages of 28 bytes.
     pub(crate) fn new(pages: usize) -> Self {
-        let count = u32::try_from(pages).expect("fewer than 2^32 pages");
-        let page = |at: u32| Page {
-            next: if at + 1 < count { at + 1 } else { NONE },
-            bytes: [0; PAGE_BYTES],
-        };
         Self {
-            pages: (0..count).map(page).collect(),
-            free: if count > 0 { 0 } else { NONE },
-            free_count: pages,
+            pages: Pages::new(pages, [0; PAGE_BYTES]),
         }
     }
 
-    #[cfg(test)]
     /// Pages that no text has.
+    #[cfg(test)]
     pub(crate) fn free_pages(&self) -> usize {
-        self.free_count
+        self.pages.free()
     }
 
     /// Keeps a copy; `None` if there is no room.
     pub(crate) fn keep(&mut self, text: &[u8]) -> Option<Text> {
-        let pages = text.len().div_ceil(PAGE_BYTES);
-        if pages > self.free_count {
+        if text.len().div_ceil(PAGE_BYTES) > self.pages.free() {
             return None;
         }
         let mut first = NONE;
         for piece in text.chunks(PAGE_BYTES).rev() {
-            let here = self.free;
-            let page = &mut self.pages[here as usize];
-            self.free = std::mem::replace(&mut page.next, first);
-            page.bytes[..piece.len()].copy_from_slice(piece);
-            first = here;
+            first = self.pages.take(first)?;
+            self.pages.get_mut(first)[..piece.len()].copy_from_slice(piece);
         }
-        self.free_count -= pages;
         let bytes = u32::try_from(text.len()).expect("at most as long as the pool");
         Some(Text { first, bytes })
     }
@@ -70,10 +51,7 @@ impl Texts {
     pub(crate) fn forget(&mut self, text: Text) {
         let mut page = text.first;
         for _ in 0..(text.bytes as usize).div_ceil(PAGE_BYTES) {
-            let next = std::mem::replace(&mut self.pages[page as usize].next, self.free);
-            self.free = page;
-            self.free_count += 1;
-            page = next;
+            page = self.pages.give(page);
         }
     }
 
@@ -92,11 +70,11 @@ impl Texts {
         let mut left = text.bytes as usize;
         std::iter::from_fn(move || {
             (left > 0).then(|| {
-                let here = &self.pages[page as usize];
                 let count = left.min(PAGE_BYTES);
                 left -= count;
-                page = here.next;
-                &here.bytes[..count]
+                let here = self.pages.get(page);
+                page = self.pages.next(page);
+                &here[..count]
             })
         })
     }
