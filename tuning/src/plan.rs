@@ -12,8 +12,8 @@
 mod memory;
 mod show;
 
+pub(crate) use memory::tcp_bytes;
 pub use memory::{Memory, Term};
-pub(crate) use memory::{RING_BYTES, tcp_bytes};
 
 use crate::cpus::CpuSet;
 use crate::topology::{Nic, Topology};

@@ -1,11 +1,9 @@
 //! What the kernel does with pages behind a program's back, and its clock.
 
-use super::sysctl::{at_least, choice, exactly, file_exactly};
+use super::sysctl::{choice, exactly, file_exactly};
 use super::{Fix, Item, Look, Severity, Situation, Step};
-use crate::plan::RING_BYTES;
 
 const THP: &str = "/sys/kernel/mm/transparent_hugepage";
-const HUGEPAGE_BYTES: u64 = 2 << 20;
 const CLOCK: &str = "/sys/devices/system/clocksource/clocksource0";
 /// Clocks that are read without a system call.
 const FAST_CLOCKS: &[&str] = &[
@@ -61,11 +59,17 @@ pub(super) const ITEMS: &[Item] = &[
         look: swappiness,
     },
     Item {
-        name: "vm.nr_hugepages",
+        name: "memory.thp_shmem",
         severity: Severity::Could,
         fix: Fix::Apply,
-        why: "the ring takes huge pages if there are, which spares every shard faults and address lookups",
-        look: hugepages,
+        why: "the ring is shared memory that is allocated at once: in huge pages, if the kernel gives it some, it spares every shard address lookups",
+        look: |s| {
+            choice(
+                s,
+                &format!("{THP}/shmem_enabled"),
+                &["within_size", "always"],
+            )
+        },
     },
     Item {
         name: "clocksource",
@@ -95,12 +99,4 @@ fn swappiness(situation: &Situation<'_>) -> Look {
         Ok(now) => Look::of(now, "≤ 10", now <= 10).with([Step::write(path, now.min(10))]),
         Err(refusal) => Look::refused(&refusal),
     }
-}
-
-fn hugepages(situation: &Situation<'_>) -> Look {
-    // On a small host they would be missed elsewhere.
-    if situation.topology.memory_bytes_max() < 64 * RING_BYTES {
-        return Look::NotHere("there is too little memory to set some of it aside".into());
-    }
-    at_least(situation, "vm.nr_hugepages", &[RING_BYTES / HUGEPAGE_BYTES])
 }

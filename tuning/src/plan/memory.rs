@@ -12,7 +12,7 @@ const CONNECTION_BYTES: u64 = 600;
 /// Arenas, scratch buffers and pools of one shard.
 const SHARD_BYTES: u64 = 256 << 20;
 /// The ring that all shards read.
-pub(crate) const RING_BYTES: u64 = 256 << 20;
+const RING_BYTES: u64 = 256 << 20;
 /// What an executor registers with the kernel.
 const EXECUTOR_BYTES: u64 = 10 << 20;
 /// Kernel memory of an idle connection, measured at a million.

@@ -46,7 +46,7 @@ fn a_stock_machine_with_sixty_four_cores() {
             "irqbalance",
             "memory.thp",
             "kernel.numa_balancing",
-            "vm.nr_hugepages",
+            "memory.thp_shmem",
             "net.core.somaxconn",
             "net.ipv4.tcp_max_syn_backlog",
             "net.ipv4.tcp_mem",
@@ -89,6 +89,7 @@ fn a_virtual_machine() {
             "vm.stat_interval",
             "memory.thp",
             "vm.swappiness",
+            "memory.thp_shmem",
             "net.core.rmem_max",
             "net.ipv4.ip_local_reserved_ports",
             "net.ipv4.tcp_slow_start_after_idle",
@@ -125,6 +126,7 @@ fn a_container_says_what_is_not_its_own() {
             "vm.stat_interval",
             "kernel.nmi_watchdog",
             "memory.thp",
+            "memory.thp_shmem",
             "net.ipv4.tcp_slow_start_after_idle"
         ]
     );
@@ -173,7 +175,7 @@ fn a_bond_is_judged_by_its_members() {
             "kernel.nmi_watchdog",
             "memory.thp",
             "vm.swappiness",
-            "vm.nr_hugepages",
+            "memory.thp_shmem",
             "net.core.somaxconn",
             "net.ipv4.tcp_max_syn_backlog",
             "net.core.rmem_max",

@@ -20,7 +20,7 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-const CHOICES: [(&str, &str); 2] = [
+const CHOICES: [(&str, &str); 3] = [
     (
         "/sys/kernel/mm/transparent_hugepage/enabled",
         "always madvise never",
@@ -28,6 +28,10 @@ const CHOICES: [(&str, &str); 2] = [
     (
         "/sys/kernel/mm/transparent_hugepage/defrag",
         "always defer defer+madvise madvise never",
+    ),
+    (
+        "/sys/kernel/mm/transparent_hugepage/shmem_enabled",
+        "always within_size advise never deny force",
     ),
 ];
 
@@ -229,6 +233,7 @@ impl Machine {
         );
         self.file(CHOICES[0].0, "[always] madvise never");
         self.file(CHOICES[1].0, "always defer defer+madvise [madvise] never");
+        self.file(CHOICES[2].0, "always within_size advise [never] deny force");
         self.file("/sys/kernel/mm/ksm/run", "0");
         self.sysctls(&[("kernel.osrelease", kernel)]).sysctls(STOCK)
     }
@@ -424,7 +429,6 @@ const STOCK: &[(&str, &str)] = &[
     ("net.ipv4.tcp_slow_start_after_idle", "1"),
     ("net.ipv4.tcp_wmem", "4096\t16384\t4194304"),
     ("vm.max_map_count", "65530"),
-    ("vm.nr_hugepages", "0"),
     ("vm.stat_interval", "1"),
     ("vm.swappiness", "60"),
 ];

@@ -71,7 +71,7 @@ fn what_is_well_already_stays_written_down() {
     let sysctls = text(&intel_64_tuned(), "90-ringcast.conf");
     assert_lines(
         &sysctls,
-        &["net.core.somaxconn = 65535", "vm.nr_hugepages = 1024"],
+        &["net.core.somaxconn = 65535", "vm.stat_interval = 10"],
     );
 }
 

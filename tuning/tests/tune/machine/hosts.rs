@@ -52,7 +52,6 @@ pub(crate) fn intel_64_tuned() -> Machine {
         ("net.ipv4.tcp_max_syn_backlog", "65535"),
         ("net.ipv4.tcp_mem", "1000000\t2000000\t4000000"),
         ("net.ipv4.tcp_slow_start_after_idle", "0"),
-        ("vm.nr_hugepages", "1024"),
         ("vm.stat_interval", "10"),
     ]);
     let plan = machine.judge(|situation| situation.plan.clone());
@@ -71,6 +70,7 @@ pub(crate) fn intel_64_tuned() -> Machine {
         others.to_mask(128),
     );
     machine.file(CHOICES[0].0, "always [madvise] never");
+    machine.file(CHOICES[2].0, "always [within_size] advise never deny force");
     for cpu in 0..128 {
         let folder = format!("/sys/devices/system/cpu/cpu{cpu}");
         machine.file(&format!("{folder}/cpufreq/scaling_governor"), "performance");
