@@ -10,6 +10,7 @@ mod clients;
 pub(crate) mod server;
 
 use crate::child::Child;
+use crate::environment::make_room;
 use crate::error::Error;
 use crate::report::{Figure, Rounds, Table, What};
 use attackers::Attackers;
@@ -40,6 +41,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Error> {
         let allowed = Core::allowed().len();
         return Err(Error::CoresTooFew { allowed });
     };
+    // Newcomers at the door and attackers have plain descriptors.
+    make_room(8_000)?;
     let mut rounds = Rounds::default();
     let what = |what: &str| What {
         what: format!("{} connections {what}", arguments.connections),

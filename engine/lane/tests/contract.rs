@@ -1,6 +1,7 @@
 //! The contract of a wire, over real sockets: once on one lane, and once on lanes so
 //! small that every batch spreads over several and fills their queues.
 
+use ringcast_lane::probe::raise_descriptor_limit;
 use ringcast_lane::{Files, Lanes, Settings};
 use ringcast_wire_contract::{Peer, Taken, World, contract_tests};
 use socket2::SockRef;
@@ -16,6 +17,8 @@ struct Loopback {
 
 impl Loopback {
     fn new(settings: Settings) -> Self {
+        // Both ends of some thousands of connections are here.
+        raise_descriptor_limit().expect("it can be raised");
         Self {
             lanes: Lanes::new(&settings).expect("the kernel has io_uring"),
             listener: TcpListener::bind("127.0.0.1:0").expect("loopback is there"),

@@ -1,6 +1,7 @@
 //! Thousands of connections at a time, whose peers read and write in another thread,
 //! whenever they like: before, during and after every call of the lanes.
 
+use ringcast_lane::probe::raise_descriptor_limit;
 use ringcast_lane::{Lanes, Settings};
 use ringcast_wire::{Arrival, Close, ConnectionKey, Event, Reason, Received, Wire};
 use socket2::SockRef;
@@ -16,6 +17,7 @@ const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Both ends of so many connections.
 fn connect(lanes: &mut Lanes, count: u32) -> (Vec<ConnectionKey>, Vec<TcpStream>) {
+    raise_descriptor_limit().expect("it can be raised");
     let listener = TcpListener::bind("127.0.0.1:0").expect("loopback is there");
     let address = listener.local_addr().expect("it is bound");
     (0..count)
@@ -224,7 +226,7 @@ fn streams_to_a_thousand_over_queues_that_overflow() {
 /// One after another: each needs as many descriptors as there are peers.
 #[test]
 fn ten_thousand_become_readable_together_and_leave_together() {
-    const COUNT: u32 = 9000;
+    const COUNT: u32 = 10_000;
     for settings in [
         Settings::for_connections(COUNT).expect("the kernel has io_uring"),
         Settings {

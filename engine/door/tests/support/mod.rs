@@ -5,6 +5,7 @@
 
 #![allow(dead_code, reason = "each test program uses its own part of this")]
 
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use ringcast_door::{
     Authenticate, Claim, Counters, Door, Handover, Home, Limits, ListenSettings, Listener, Refusal,
     Trouble, Verdict,
@@ -16,7 +17,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Once};
 use std::task::Poll;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -47,6 +48,12 @@ impl Engine {
         shards: usize,
         queue: usize,
     ) -> Self {
+        // Both ends of thousands of connections are here; once, for a test may lower it.
+        static ROOM: Once = Once::new();
+        ROOM.call_once(|| {
+            let (_, most) = getrlimit(Resource::RLIMIT_NOFILE).expect("can be read");
+            setrlimit(Resource::RLIMIT_NOFILE, most, most).expect("may be raised so far");
+        });
         let wakes = Arc::new(AtomicU64::new(0));
         let (homes, shards) = (0..shards)
             .map(|_| {
