@@ -79,7 +79,7 @@ pub struct Lanes {
 const ROUNDS_MAX: u32 = 64;
 
 /// How many connections one [`Wire::reap`] begins, discards from or closes at most, and
-/// a quarter of the completion queue: each takes 10 to 30 µs, and peers who keep it busy
+/// a quarter of the completion queue: each takes tens of microseconds, and peers who keep it busy
 /// must not keep the caller.
 const ORDERS_MAX: usize = 64;
 
