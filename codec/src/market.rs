@@ -1,4 +1,4 @@
-//! Market data: symbols, decimals, channels with their topics, and the JSON
+//! Market data: symbols, decimals, channels with their topics and classes, and the JSON
 //! messages that carry them.
 //!
 //! ```text
@@ -19,6 +19,7 @@ mod channel;
 mod checksum;
 mod decimal;
 mod decode;
+mod delivery;
 mod encode;
 mod level_list;
 mod message;
@@ -30,6 +31,7 @@ pub use channel::{Channel, Interval, Levels, Side};
 pub use checksum::{CHECKSUM_LEVELS, book_checksum};
 pub use decimal::{DECIMAL_DIGITS_MAX, Decimal, DecimalFault};
 pub use decode::MessageFault;
+pub use delivery::{DeliveryClass, DeliveryClasses, SlowPolicy};
 pub use level_list::LevelList;
 pub use message::{
     Bbo, Book, BookKind, Data, Kline, Level, Link, Message, Thumb, Trade, UpdateIds,

@@ -18,6 +18,7 @@
 mod cgroup;
 mod consumer;
 mod handover;
+mod hashing;
 pub mod layout;
 mod memory;
 pub mod message;
@@ -29,6 +30,7 @@ mod tap;
 
 pub use consumer::{Batch, Consumer, Record};
 pub use handover::HandoverError;
+pub use hashing::TopicHasher;
 pub use layout::Kind;
 pub use memory::MemoryError;
 pub use message::{Message, Publisher};

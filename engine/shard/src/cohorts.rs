@@ -430,9 +430,9 @@ impl Cohorts {
 mod tests {
     use super::{CohortId, Cohorts, CohortsFull, Form, Room, SHARED_FILTERS_MAX, Terms};
     use crate::filters::Filters;
-    use crate::hashing::TopicHasher;
     use proptest::prelude::*;
     use ringcast_codec::mqtt::TopicFilter;
+    use ringcast_ring::TopicHasher;
     use std::collections::BTreeMap;
 
     const MEMBERS: usize = 6;

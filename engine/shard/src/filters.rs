@@ -10,10 +10,10 @@
 //!   market/#                                └► rest
 //! ```
 
-use crate::hashing::TopicHasher;
 use crate::index::Index;
 use crate::text::{Text, Texts};
 use ringcast_codec::mqtt::TopicFilter;
+use ringcast_ring::TopicHasher;
 use slab::Slab;
 
 /// All filters of a shard.
@@ -343,9 +343,9 @@ fn index(number: usize) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::{FilterId, Filters, FiltersFull};
-    use crate::hashing::TopicHasher;
     use proptest::prelude::*;
     use ringcast_codec::mqtt::{TopicFilter, TopicName};
+    use ringcast_ring::TopicHasher;
     use std::collections::HashMap;
 
     fn level() -> impl Strategy<Value = &'static str> {

@@ -21,12 +21,9 @@ mod bag;
 pub mod cohorts;
 mod fifo;
 pub mod filters;
-mod hashing;
 mod index;
 mod pages;
 pub mod routes;
 pub mod stream;
 mod text;
 pub mod topics;
-
-pub use hashing::TopicHasher;

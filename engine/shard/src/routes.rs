@@ -191,10 +191,10 @@ mod tests {
     use super::{Matches, Routes};
     use crate::cohorts::{CohortId, Cohorts, Form, Room, Terms};
     use crate::filters::Filters;
-    use crate::hashing::TopicHasher;
     use crate::topics::Topics;
     use proptest::prelude::*;
     use ringcast_codec::mqtt::{TopicFilter, TopicName};
+    use ringcast_ring::TopicHasher;
     use std::collections::BTreeMap;
 
     const MEMBERS: usize = 4;
