@@ -44,7 +44,7 @@ pub struct Frame {
     pub bytes: u32,
     /// The topic's number in the shard.
     pub topic: u32,
-    /// The message as the shard stores it, if it does.
+    /// The message as the shard stores it, if it does: its number plus one.
     pub body: u32,
     /// The packet identifier; 0 at QoS 0.
     pub packet_id: u16,
@@ -121,6 +121,17 @@ impl Arena {
         self.frames[slot] = frame;
         self.next = FrameNumber(number.0 + 1);
         number
+    }
+
+    /// The body of the frame whose record the next frame's takes, if it had one.
+    pub fn next_evicts(&self) -> u32 {
+        self.frames[self.next.0 as usize & (self.frames.len() - 1)].body
+    }
+
+    /// Notes where the body of a frame is stored from now on.
+    pub fn set_body(&mut self, number: FrameNumber, body: u32) {
+        let slot = number.0 as usize & (self.frames.len() - 1);
+        self.frames[slot].body = body;
     }
 
     /// Past the last frame.

@@ -153,9 +153,7 @@ impl Cohorts {
 
     /// What the members of a cohort have subscribed to this filter on.
     pub fn terms(&self, id: CohortId, filter: TopicFilter<'_>) -> Option<Terms> {
-        let filter = self.filters.find(filter)?;
-        let place = self.entry_of(id, filter)?;
-        Some(self.entries.get(place).terms)
+        self.terms_of(id, self.filters.find(filter)?)
     }
 
     /// A member of this cohort subscribes, or changes what it subscribed to. Returns
@@ -332,11 +330,37 @@ impl Cohorts {
         self.filters.release(entry.filter);
     }
 
+    /// Looked for where there is less to look at: among the filters of the cohort, or
+    /// the cohorts of the filter.
     fn entry_of(&self, id: CohortId, filter: FilterId) -> Option<Place> {
-        let mut entries = self.entries.iter(self.get(id).set);
+        let set = self.get(id).set;
+        let subscribers = self.subscribers_of[filter.0 as usize];
+        if subscribers.len() < set.len() {
+            let mut subscribers = self.subscribers.iter(subscribers);
+            return subscribers
+                .find(|(_, subscriber)| subscriber.cohort == id)
+                .map(|(_, subscriber)| subscriber.entry);
+        }
+        let mut entries = self.entries.iter(set);
         entries
             .find(|(_, entry)| entry.filter == filter)
             .map(|(place, _)| place)
+    }
+
+    /// What the members of a cohort have subscribed to this filter on.
+    pub fn terms_of(&self, id: CohortId, filter: FilterId) -> Option<Terms> {
+        let place = self.entry_of(id, filter)?;
+        Some(self.entries.get(place).terms)
+    }
+
+    /// The filters of a cohort, in no order.
+    pub fn set(&self, id: CohortId) -> impl ExactSizeIterator<Item = FilterId> {
+        let set = self.get(id).set;
+        let mut entries = self.entries.iter(set);
+        (0..set.len()).map(move |_| {
+            let (_, entry) = entries.next().expect("as many as it is long");
+            entry.filter
+        })
     }
 
     fn found(&mut self, form: Form, sum: u128) -> Result<CohortId, CohortsFull> {

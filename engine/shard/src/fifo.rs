@@ -36,7 +36,6 @@ impl Fifo {
         self.len as usize
     }
 
-    #[cfg(test)]
     pub(crate) fn is_empty(self) -> bool {
         self.len == 0
     }
@@ -76,15 +75,45 @@ impl<T: Copy + Default, const N: usize> Fifos<T, N> {
         true
     }
 
+    /// Adds all of these at the back, or none of them if there are too few pages.
+    #[must_use]
+    pub(crate) fn extend(&mut self, fifo: &mut Fifo, mut items: &[T]) -> bool {
+        let end = (fifo.taken as usize + fifo.len()) % N;
+        let fit = if end == 0 { 0 } else { N - end };
+        if items.len().saturating_sub(fit).div_ceil(N) > self.pages.free() {
+            return false;
+        }
+        while let Some(&first) = items.first() {
+            let end = (fifo.taken as usize + fifo.len()) % N;
+            let count = items.len().min(N - end);
+            // The first item takes a page if it needs one.
+            let pushed = self.push(fifo, first);
+            debug_assert!(pushed, "there are enough pages");
+            self.pages.get_mut(fifo.back)[end..end + count].copy_from_slice(&items[..count]);
+            fifo.len += count as u32 - 1;
+            items = &items[count..];
+        }
+        true
+    }
+
+    /// Drops so many items at the front, at most all.
+    pub(crate) fn discard(&mut self, fifo: &mut Fifo, mut count: usize) {
+        while count > 0 && fifo.len > 0 {
+            let here = count.min(fifo.len()).min(N - fifo.taken as usize);
+            fifo.taken += here as u32;
+            fifo.len -= here as u32;
+            count -= here;
+            if fifo.taken as usize == N || fifo.len == 0 {
+                fifo.front = self.pages.give(fifo.front);
+                fifo.taken = 0;
+            }
+        }
+    }
+
     /// Takes the item at the front.
     pub(crate) fn pop(&mut self, fifo: &mut Fifo) -> Option<T> {
         let item = *self.front(*fifo)?;
-        fifo.taken += 1;
-        fifo.len -= 1;
-        if fifo.taken as usize == N || fifo.len == 0 {
-            fifo.front = self.pages.give(fifo.front);
-            fifo.taken = 0;
-        }
+        self.discard(fifo, 1);
         Some(item)
     }
 
@@ -102,6 +131,11 @@ impl<T: Copy + Default, const N: usize> Fifos<T, N> {
 
     /// All items from the front.
     pub(crate) fn iter(&self, fifo: Fifo) -> impl Iterator<Item = &T> {
+        self.chunks(fifo).flatten()
+    }
+
+    /// All items from the front, page by page.
+    pub(crate) fn chunks(&self, fifo: Fifo) -> impl Iterator<Item = &[T]> {
         let mut page = fifo.front;
         let mut taken = fifo.taken as usize;
         let mut left = fifo.len as usize;
@@ -114,7 +148,6 @@ impl<T: Copy + Default, const N: usize> Fifos<T, N> {
                 items
             })
         })
-        .flatten()
     }
 }
 
@@ -127,7 +160,7 @@ mod tests {
     proptest! {
         #[test]
         fn queues_hold_what_deques_hold(
-            steps in prop::collection::vec((0..3_usize, 0..5_u8), 0..300),
+            steps in prop::collection::vec((0..3_usize, 0..9_u8), 0..300),
         ) {
             const PAGES: usize = 6;
             let mut pool = Fifos::<u32, 3>::new(PAGES);
@@ -141,8 +174,21 @@ mod tests {
                     } else {
                         prop_assert_eq!(pool.free_pages(), 0);
                     }
-                } else {
+                } else if kind < 6 {
                     prop_assert_eq!(pool.pop(fifo), model.pop_front());
+                } else if kind < 8 {
+                    let items: Vec<u32> = (0..number % 8).collect();
+                    let free = pool.free_pages();
+                    if pool.extend(fifo, &items) {
+                        model.extend(&items);
+                    } else {
+                        let used = fifo.len() + items.len();
+                        prop_assert!(used.div_ceil(3) + 1 > free && pool.free_pages() == free);
+                    }
+                } else {
+                    let count = number as usize % 6;
+                    pool.discard(fifo, count);
+                    model.drain(..count.min(model.len()));
                 }
                 prop_assert_eq!(pool.back_mut(*fifo).copied(), model.back().copied());
                 for (fifo, model) in fifos.iter().zip(&models) {

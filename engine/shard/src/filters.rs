@@ -103,6 +103,30 @@ impl Filters {
         self.by_text.find(hash, is_it).map(FilterId)
     }
 
+    /// The hash of a topic, or of a filter as it is written.
+    pub fn hash(&self, text: &[u8]) -> u64 {
+        self.hasher.topic(text)
+    }
+
+    /// Whether a filter has wildcards.
+    pub fn has_wildcards(&self, id: FilterId) -> bool {
+        self.filter(id).end.is_some()
+    }
+
+    /// The hash of a filter without wildcards; its text goes into the buffer, which is
+    /// emptied first.
+    pub fn exact_text(&self, id: FilterId, buffer: &mut Vec<u8>) -> Option<u64> {
+        let filter = self.filter(id);
+        buffer.clear();
+        if filter.end.is_some() {
+            return None;
+        }
+        for piece in self.texts.pieces(filter.text) {
+            buffer.extend_from_slice(piece);
+        }
+        Some(filter.hash)
+    }
+
     /// Adds a user.
     pub fn acquire(&mut self, filter: TopicFilter<'_>) -> Result<FilterId, FiltersFull> {
         let text = filter.as_str().as_bytes();

@@ -1,29 +1,47 @@
-//! ringcast-shard: who gets a message, and what they get.
-//!
-//! Of the shard there are its tables: [`routes`] finds the cohorts whose members get a
-//! message, [`arena`] holds encoded frames, [`stream`] says which of them a cohort gets
-//! and up to where. What moves them, connections, sweeps, the service of those who lag,
-//! is not there yet.
+//! ringcast-shard: one core's part of the engine. Its connections, their subscriptions, and
+//! what each of them gets.
 //!
 //! ```text
-//!   topic ─► Routes: topics ─► filters ─► cohorts      a message
+//!   topic ─► Routes: topics ─► filters ─► cohorts      who gets a message
 //!                                            │
-//!   frame ─► Arena ──────────────► Stream of each      its bytes
+//!   frame ─► Arena ──────────────► Stream of each ─► sweep ─► sockets
+//!                                            └─► log, last values ─► those in lag
 //! ```
 //!
-//! All memory is reserved when a table is made. No table grows, moves or allocates
-//! afterwards, and each says when it is full.
+//! [`Shard`] is all of it. It is given the time, the messages in the ring, and a
+//! [`Wire`](ringcast_wire::Wire) for its sockets; it knows nothing else, so that it runs
+//! the same in a simulation.
+//!
+//! All memory is reserved when a shard is made. No table grows or moves afterwards, and
+//! each says when it is full.
 
 #![forbid(unsafe_code)]
 
 pub mod arena;
 mod bag;
+mod batch;
 pub mod cohorts;
+mod connections;
+mod counters;
+mod end;
 mod fifo;
 pub mod filters;
+mod flow;
 mod index;
+mod log;
 mod pages;
+mod roster;
 pub mod routes;
+mod settings;
+mod shard;
+mod store;
 pub mod stream;
 mod text;
 pub mod topics;
+mod values;
+mod wheel;
+
+pub use counters::{Counters, Durations, Gauges};
+pub use end::End;
+pub use settings::{Limits, Settings};
+pub use shard::{AdoptError, Io, Now, Shard};

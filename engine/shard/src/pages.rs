@@ -1,8 +1,16 @@
 //! Pages of one size in memory that is reserved at start, chained by whoever takes them.
+//!
+//! The address space is reserved when a pool is made, and nothing moves later; the kernel
+//! gives a page's memory when it is taken for the first time, for many pools are as large
+//! as the worst case and hold little.
 
 /// All pages of a pool.
 pub(crate) struct Pages<T> {
-    pages: Box<[Page<T>]>,
+    /// Those that were taken at least once.
+    pages: Vec<Page<T>>,
+    most: u32,
+    blank: T,
+    /// The first of those that were given back.
     free: u32,
     free_count: usize,
 }
@@ -17,16 +25,13 @@ pub(crate) const NONE: u32 = u32::MAX;
 
 impl<T: Copy> Pages<T> {
     /// So many of them, below 2³².
-    pub(crate) fn new(count: usize, content: T) -> Self {
-        let numbers = 0..u32::try_from(count).expect("fewer than 2^32 pages");
-        let last = numbers.end.wrapping_sub(1);
-        let page = |number| Page {
-            next: if number == last { NONE } else { number + 1 },
-            content,
-        };
+    pub(crate) fn new(count: usize, blank: T) -> Self {
+        let most = u32::try_from(count).ok().filter(|most| *most < NONE);
         Self {
-            free: if count == 0 { NONE } else { 0 },
-            pages: numbers.map(page).collect(),
+            pages: Vec::with_capacity(count),
+            most: most.expect("fewer than 2^32 - 1 pages"),
+            blank,
+            free: NONE,
             free_count: count,
         }
     }
@@ -38,12 +43,27 @@ impl<T: Copy> Pages<T> {
 
     /// A page before this one, with what its last owner left in it.
     pub(crate) fn take(&mut self, next: u32) -> Option<u32> {
-        let page = self.free;
-        if page == NONE {
+        let page = match self.free {
+            NONE => self.take_untouched()?,
+            page => {
+                self.free = self.next(page);
+                page
+            }
+        };
+        self.set_next(page, next);
+        self.free_count -= 1;
+        Some(page)
+    }
+
+    fn take_untouched(&mut self) -> Option<u32> {
+        let page = self.pages.len() as u32;
+        if page == self.most {
             return None;
         }
-        self.free = self.set_next(page, next);
-        self.free_count -= 1;
+        self.pages.push(Page {
+            next: NONE,
+            content: self.blank,
+        });
         Some(page)
     }
 

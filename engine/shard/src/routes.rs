@@ -1,6 +1,7 @@
 //! From a message's topic to the cohorts that get it, and how each gets it.
 
 use crate::cohorts::{CohortId, Cohorts, CohortsFull, Form, Terms};
+use crate::filters::FilterId;
 use crate::topics::{TopicId, Topics};
 use ringcast_codec::mqtt::TopicFilter;
 
@@ -49,6 +50,27 @@ impl Matches {
         }
     }
 
+    /// Forgets all.
+    pub fn clear(&mut self) {
+        self.list.clear();
+        self.identifiers.clear();
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.list.len()
+    }
+
+    /// Whether nobody gets it.
+    pub fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
+    /// The one at a place.
+    pub fn at(&self, place: usize) -> Match {
+        self.list[place]
+    }
+
     /// All of them, in no order.
     pub fn iter(&self) -> impl Iterator<Item = &Match> {
         self.list.iter()
@@ -78,6 +100,27 @@ impl Routes {
         }
     }
 
+    /// The topics that are known.
+    pub fn topics(&self) -> &Topics {
+        &self.topics
+    }
+
+    /// See [`Topics::pin`].
+    pub fn pin(&mut self, id: TopicId, pinned: bool) {
+        self.topics.pin(id, pinned);
+    }
+
+    /// The cohorts, and who subscribes to what.
+    pub fn cohorts(&self) -> &Cohorts {
+        &self.cohorts
+    }
+
+    /// Whether a cohort that was met in the last route is still the same: not one that
+    /// was founded since in its place.
+    pub fn is_met(&self, id: CohortId) -> bool {
+        self.met[id.0 as usize].route == self.route
+    }
+
     /// See [`Cohorts::enter`].
     pub fn enter(&mut self, form: Form) -> Result<CohortId, CohortsFull> {
         self.cohorts.enter(form)
@@ -85,6 +128,9 @@ impl Routes {
 
     /// See [`Cohorts::leave`].
     pub fn leave(&mut self, id: CohortId) {
+        if self.cohorts.members(id) == 1 {
+            self.met[id.0 as usize].route = 0;
+        }
         self.cohorts.leave(id);
         self.on_filters_changed();
     }
@@ -96,9 +142,9 @@ impl Routes {
         filter: TopicFilter<'_>,
         terms: Terms,
     ) -> Result<CohortId, CohortsFull> {
+        let alone = self.cohorts.members(id) == 1;
         let moved = self.cohorts.subscribe(id, filter, terms);
-        self.on_filters_changed();
-        moved
+        self.on_moved(id, alone, moved)
     }
 
     /// Takes a subscription back; nothing if there is none. See [`Cohorts::unsubscribe`].
@@ -109,9 +155,22 @@ impl Routes {
     ) -> Option<Result<CohortId, CohortsFull>> {
         self.cohorts.terms(id, filter)?;
         let filter = self.cohorts.filters().find(filter)?;
+        let alone = self.cohorts.members(id) == 1;
         let moved = self.cohorts.unsubscribe(id, filter);
+        Some(self.on_moved(id, alone, moved))
+    }
+
+    fn on_moved(
+        &mut self,
+        from: CohortId,
+        alone: bool,
+        moved: Result<CohortId, CohortsFull>,
+    ) -> Result<CohortId, CohortsFull> {
+        if alone && moved.is_ok_and(|to| to != from) {
+            self.met[from.0 as usize].route = 0;
+        }
         self.on_filters_changed();
-        Some(moved)
+        moved
     }
 
     fn on_filters_changed(&mut self) {
@@ -135,8 +194,7 @@ impl Routes {
             met,
             route,
         } = self;
-        matches.list.clear();
-        matches.identifiers.clear();
+        matches.clear();
         *route = route.wrapping_add(1);
         if *route == 0 {
             // What was met 2^32 messages ago must not look as if it were now.
@@ -161,6 +219,51 @@ impl Routes {
         }
         matches.identifiers.sort_unstable();
         id
+    }
+}
+
+impl Routes {
+    /// How a cohort gets messages of one topic, whose hash this is, if it does; `is_own` if
+    /// its member published them. The first of the matches is that, with its identifiers.
+    pub fn delivery(
+        &mut self,
+        id: CohortId,
+        (hash, topic): (u64, &[u8]),
+        is_own: bool,
+        matches: &mut Matches,
+    ) -> Option<Match> {
+        let Self {
+            cohorts, topics, ..
+        } = self;
+        matches.clear();
+        let mut met = Met::default();
+        let filters = cohorts.filters();
+        let mut meet = |filter| {
+            let terms = cohorts.terms_of(id, filter);
+            if let Some(terms) = terms.filter(|terms| !(is_own && terms.no_local)) {
+                matches.add(id, terms, 1, &mut met);
+            }
+        };
+        match topics.find(hash, topic) {
+            Some(known) => topics.filters_of(known, topic, filters, meet),
+            None => {
+                filters.exact(hash, topic).into_iter().for_each(&mut meet);
+                filters.wildcards(topic, &mut meet);
+            }
+        }
+        matches.identifiers.sort_unstable();
+        matches.list.first().copied()
+    }
+
+    /// The known topic that a filter without wildcards is; its text goes into the buffer.
+    pub fn topic_of(&self, filter: FilterId, buffer: &mut Vec<u8>) -> Option<TopicId> {
+        let hash = self.cohorts.filters().exact_text(filter, buffer)?;
+        self.topics.find(hash, buffer)
+    }
+
+    /// The same for one that nobody need have subscribed to.
+    pub fn topic_named(&self, topic: &[u8]) -> Option<TopicId> {
+        self.topics.find(self.cohorts.filters().hash(topic), topic)
     }
 }
 
@@ -193,6 +296,7 @@ mod tests {
     use crate::filters::Filters;
     use crate::topics::Topics;
     use proptest::prelude::*;
+    use ringcast_codec::market::DeliveryClasses;
     use ringcast_codec::mqtt::{TopicFilter, TopicName};
     use ringcast_ring::TopicHasher;
     use std::collections::BTreeMap;
@@ -303,6 +407,9 @@ mod tests {
                         }
                     }
                     let mut found = BTreeMap::new();
+                    for one in matches.iter() {
+                        prop_assert!(routes.is_met(one.cohort));
+                    }
                     for (place, one) in matches.iter().enumerate() {
                         let identifiers: Vec<_> = matches.identifiers(place).collect();
                         prop_assert_eq!(identifiers.len() as u32, one.identifiers);
@@ -319,13 +426,13 @@ mod tests {
     proptest! {
         #[test]
         fn a_message_reaches_who_subscribed_to_it(steps in prop::collection::vec(step(), 0..200)) {
-            run(steps, Topics::new(20, 40, 40))?;
+            run(steps, Topics::new(20, 40, 40, DeliveryClasses::standard()))?;
         }
 
         /// Topics are forgotten all the time, and what was found finds no room.
         #[test]
         fn it_does_so_without_room_to_remember(steps in prop::collection::vec(step(), 0..200)) {
-            run(steps, Topics::new(3, 2, 2))?;
+            run(steps, Topics::new(3, 2, 2, DeliveryClasses::standard()))?;
         }
     }
 }

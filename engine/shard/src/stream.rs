@@ -1,8 +1,8 @@
 //! What a cohort gets: the frames of one arena, in the order in which they were routed.
 //!
 //! A stream is a list of pieces of the arena. A frame that lies behind the last one
-//! lengthens the last piece, unless memory begins anew there; so while a cohort gets all that is written, its stream is one
-//! piece, and a message costs one addition. Positions count the stream's bytes and never
+//! lengthens the last piece, unless memory begins anew there or the piece is long enough
+//! for one send; so while a cohort gets all that is written, a message costs one addition. Positions count the stream's bytes and never
 //! wrap; a member's cursor is a position.
 //!
 //! ```text
@@ -14,6 +14,10 @@
 use crate::arena::{Arena, ArenaOffset, Frame, FrameNumber};
 use crate::fifo::{Fifo, Fifos};
 use std::ops::Range;
+
+/// The most bytes of a piece, unless a single frame has more. A sweep sends whole pieces,
+/// so that it ends where a frame does, and a send of more costs by its bytes.
+pub const PIECE_BYTES_MAX: u32 = 64 * 1024;
 
 /// The pieces of all streams.
 pub struct Pieces(Fifos<Piece, 4>);
@@ -98,7 +102,7 @@ impl Stream {
             Some(last)
                 if last.at.wrapping_add(last.bytes) == at
                     && !arena.begins_memory(frame.at)
-                    && last.bytes.checked_add(frame.bytes).is_some() =>
+                    && last.bytes.saturating_add(frame.bytes) <= PIECE_BYTES_MAX =>
             {
                 last.bytes += frame.bytes;
                 true
@@ -128,6 +132,61 @@ impl Stream {
             }
             pieces.0.pop(&mut self.pieces);
         }
+    }
+
+    /// Where a sweep ends that begins here: behind as many whole pieces as one send takes,
+    /// one at least if there is one.
+    pub fn sweep_end(&self, from: Position, pieces: &Pieces) -> Position {
+        let mut end = from;
+        for piece in pieces.0.iter(self.pieces) {
+            let piece_end = Position(widen(piece.position, self.head.0) + u64::from(piece.bytes));
+            if piece_end <= from {
+                continue;
+            }
+            if end > from && piece_end.0 - from.0 > PIECE_BYTES_MAX.into() {
+                break;
+            }
+            end = piece_end;
+        }
+        end
+    }
+
+    /// The frame that has the byte at this position, and the position where it begins;
+    /// `None` past the last byte.
+    pub fn frame_at(
+        &self,
+        at: Position,
+        pieces: &Pieces,
+        arena: &Arena,
+    ) -> Option<(FrameNumber, Position)> {
+        let (arena_head, next) = arena.head();
+        let piece = pieces.0.iter(self.pieces).find(|piece| {
+            let end = widen(piece.position, self.head.0) + u64::from(piece.bytes);
+            end > at.0
+        })?;
+        let begin = widen(piece.position, self.head.0);
+        let piece_at = widen(piece.at, arena_head.0);
+        let offset = ArenaOffset(piece_at + (at.0.max(begin) - begin));
+        // The frames of a piece lie one behind the other, in the order of their numbers.
+        let mut low = widen(piece.first_frame, next.0);
+        let mut high = next.0;
+        while high - low > 1 {
+            let middle = low.midpoint(high);
+            match arena.frame(FrameNumber(middle)).at <= offset {
+                true => low = middle,
+                false => high = middle,
+            }
+        }
+        let frame = arena.frame(FrameNumber(low));
+        Some((FrameNumber(low), Position(begin + frame.at.0 - piece_at)))
+    }
+
+    /// Where its oldest piece ends, and the frame with which that begins.
+    pub fn oldest_piece(&self, pieces: &Pieces, arena: &Arena) -> Option<(Position, FrameNumber)> {
+        let front = pieces.0.front(self.pieces)?;
+        let end = widen(front.position, self.head.0) + u64::from(front.bytes);
+        let (_, next) = arena.head();
+        Some((Position(end), FrameNumber(widen(front.first_frame, next.0))))
     }
 
     /// What lies between two positions that it holds, piece by piece.
@@ -242,6 +301,23 @@ mod tests {
                     prop_assert!(frames.windows(2).all(|pair| pair[0].end() == pair[1].at));
                 }
                 prop_assert_eq!(&read[..], &model[from as usize..to as usize]);
+                let frame = stream.frame_at(Position(from), &pieces, &arena);
+                prop_assert_eq!(frame.is_some(), from < stream.head().0);
+                if let Some((number, begin)) = frame {
+                    let found = arena.frame(number);
+                    prop_assert!(begin.0 <= from && from < begin.0 + u64::from(found.bytes));
+                    let bytes = &model[begin.0 as usize..][..found.bytes as usize];
+                    prop_assert_eq!(arena.bytes(found.at..found.end()), bytes);
+                    let end = stream.sweep_end(begin, &pieces);
+                    prop_assert!(end > begin && end <= stream.head());
+                    let behind = stream.frame_at(end, &pieces, &arena);
+                    prop_assert!(behind.is_none_or(|(_, begin)| begin == end), "whole frames");
+                }
+                prop_assert_eq!(stream.sweep_end(stream.head(), &pieces), stream.head());
+                if let Some((end, first)) = stream.oldest_piece(&pieces, &arena) {
+                    prop_assert!(end > stream.tail(&pieces) && end <= stream.head());
+                    prop_assert!(first < arena.head().1);
+                }
             }
         }
     }

@@ -11,6 +11,8 @@ use crate::bag::{Bag, Bags};
 use crate::filters::{FilterId, Filters};
 use crate::index::Index;
 use crate::text::{Text, Texts};
+use ringcast_codec::market::{DeliveryClasses, SlowPolicy};
+use ringcast_codec::mqtt::TopicName;
 use slab::Slab;
 
 /// All topics that are known to a shard.
@@ -19,6 +21,7 @@ pub struct Topics {
     by_hash: Index,
     texts: Texts,
     found: Bags<FilterId, 3>,
+    classes: DeliveryClasses,
     /// Where the last search for one that nothing needs ended.
     hand: usize,
 }
@@ -37,6 +40,8 @@ struct Topic {
     epoch: Option<u32>,
     /// Something of the shard's hangs on it.
     pinned: bool,
+    /// What clients lose that are too slow for it.
+    slow: SlowPolicy,
 }
 
 /// How many topics are looked at for one that nothing needs.
@@ -44,12 +49,18 @@ const SEARCH_MAX: usize = 8;
 
 impl Topics {
     /// Room for so many, with so many pages of text.
-    pub fn new(most: usize, text_pages: usize, found_pages: usize) -> Self {
+    pub fn new(
+        most: usize,
+        text_pages: usize,
+        found_pages: usize,
+        classes: DeliveryClasses,
+    ) -> Self {
         Self {
             topics: Slab::with_capacity(most),
             by_hash: Index::new(most),
             texts: Texts::new(text_pages),
             found: Bags::new(found_pages),
+            classes,
             hand: 0,
         }
     }
@@ -88,10 +99,27 @@ impl Topics {
             wildcards: Bag::default(),
             epoch: None,
             pinned: false,
+            slow: self.slow_anew(topic),
         });
         let number = u32::try_from(number).expect("fewer than 2^32 topics");
         self.by_hash.insert(hash, number);
         Some(TopicId(number))
+    }
+
+    /// What clients lose that are too slow for a topic that is known.
+    pub fn slow(&self, id: TopicId) -> SlowPolicy {
+        self.topics[id.0 as usize].slow
+    }
+
+    /// The same for one that need not be known.
+    pub fn slow_anew(&self, topic: &[u8]) -> SlowPolicy {
+        let topic = TopicName::from_bytes(topic).expect("was checked when it was published");
+        self.classes.of(topic).slow
+    }
+
+    /// The hash of a topic's text.
+    pub fn hash(&self, id: TopicId) -> u64 {
+        self.topics[id.0 as usize].hash
     }
 
     /// Keeps a topic known, or lets it be forgotten.

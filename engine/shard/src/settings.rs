@@ -1,0 +1,95 @@
+//! How large a shard is, and what bounds its clients.
+
+use ringcast_codec::market::DeliveryClasses;
+use ringcast_ring::TopicHasher;
+
+/// Everything that a shard is made with. All memory that the sizes speak of is reserved
+/// when it is made.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Its number among the shards of the engine.
+    pub home: u16,
+    /// Connections at once; a few more are there to be told that there is no room.
+    pub connections: u32,
+    /// Sets of subscriptions at once; as many as connections are always enough.
+    pub cohorts: usize,
+    /// Different topic filters at once.
+    pub filters: usize,
+    /// Subscriptions at once, counted once for each set.
+    pub subscriptions: usize,
+    /// Topics that are known at once.
+    pub topics: usize,
+    /// Bytes of frames for each wire form, a power of two from 64 KiB to 2 GiB.
+    pub arena_bytes: usize,
+    /// Bytes of messages that are kept: last values, and what those in lag wait for.
+    pub stored_bytes: usize,
+    /// Bytes that wait to be sent to one connection alone, of all connections.
+    pub outbox_bytes: usize,
+    /// Bytes of packets that are not whole yet, of all connections.
+    pub input_bytes: usize,
+    /// What bounds each client.
+    pub limits: Limits,
+    /// What clients lose that are too slow, by topic.
+    pub classes: DeliveryClasses,
+    /// The key of topics, which the sequencer has too.
+    pub hasher: TopicHasher,
+    /// A random key for everything that clients could make collide.
+    pub key: (u64, u64),
+}
+
+/// What bounds each client. May be changed while the shard runs.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// The largest packet that a client may send, in bytes: at most a quarter of arena,
+    /// ring and uplink.
+    pub packet_bytes_max: usize,
+    /// Filters that one client may be subscribed to.
+    pub subscriptions_per_connection: u32,
+    /// Levels of a topic or a filter.
+    pub topic_levels_max: usize,
+    /// The longest keep-alive, in seconds: MQTT 5 clients are told a longer one is too long.
+    /// 0 is no bound, and allows clients to have none.
+    pub keep_alive_seconds_max: u16,
+    /// Whether clients may publish below `market/`.
+    pub clients_publish_market: bool,
+    /// Bytes of its stream that a client may be behind before it is in lag.
+    pub lag_bytes: u64,
+    /// Messages that wait for those in lag of one cohort.
+    pub queue_messages: usize,
+    /// Bytes of such messages.
+    pub queue_bytes: usize,
+}
+
+impl Settings {
+    /// Bytes that the shard reserves when it is made, by what they are for. The sum is
+    /// what the process takes at most, beside what the kernel has for sockets.
+    #[must_use]
+    pub fn memory(&self) -> Vec<(&'static str, usize)> {
+        let connections = self.connections as usize;
+        vec![
+            // Hot and cold record, seat, timer, index of identifiers, queues of keys.
+            ("connections", connections * (64 + 104 + 8 + 12 + 16 + 24)),
+            // Set, flow, mark, index of keys, one page of pieces.
+            ("cohorts", self.cohorts * (48 + 112 + 8 + 16 + 72)),
+            ("subscriptions", self.subscriptions * (21 + 10)),
+            // Text of two pages, index, list of subscribers; nodes of the trie.
+            ("filters", self.filters * (32 + 64 + 16 + 8 + 28 + 3 * 120)),
+            // Record, two pages of text, index, value, filters found.
+            ("topics", self.topics * (56 + 64 + 16 + 32 + 16)),
+            ("arenas", 2 * (self.arena_bytes + self.arena_frames() * 40)),
+            ("messages", self.stored_bytes + self.stored_messages() * 48),
+            ("outboxes", self.outbox_bytes),
+            ("input", self.input_bytes),
+        ]
+    }
+
+    /// Frame records beside each arena.
+    pub(crate) fn arena_frames(&self) -> usize {
+        self.arena_bytes / 64
+    }
+
+    /// Messages that fit the memory for them if they are small.
+    pub(crate) fn stored_messages(&self) -> usize {
+        self.stored_bytes / 252
+    }
+}

@@ -1,0 +1,453 @@
+//! Routing: from a message in the ring to the streams and logs of the cohorts that get it.
+//!
+//! A message is matched once, encoded once for each variant of its frame, and appended
+//! once to each cohort. If there are very many cohorts, routing goes on in the next turn
+//! with the rest of them; if the memory for a frame is still needed by a sweep, it waits
+//! until that is over.
+
+use super::{Io, Shard};
+use crate::arena::{Frame, FrameNumber};
+use crate::cohorts::CohortId;
+use crate::flow::WireForm;
+use crate::roster::Region;
+use crate::routes::{Match, Matches};
+use crate::store::{About, Parts, StoredId};
+use crate::topics::TopicId;
+use ringcast_codec::market::SlowPolicy;
+use ringcast_codec::mqtt::{
+    Properties, PropertyOwner, PublishFrame, QoS, SubscriptionIdentifier, TopicName,
+};
+use ringcast_ring::{Corrupt, Kind, Message};
+use ringcast_wire::Wire;
+
+/// Records of one turn.
+const RECORDS_MAX: u64 = 512;
+
+/// Appends of one turn.
+const APPENDS_MAX: usize = 4_096;
+
+/// The message being routed, and what was found for it.
+pub(super) struct Routing {
+    matches: Matches,
+    /// The first of the matches that has not got it.
+    next: usize,
+    topic: Option<TopicId>,
+    slow: SlowPolicy,
+    frames: Variants,
+    /// The message as it is stored, if it is; one user is this.
+    stored: Option<StoredId>,
+    /// The record, while routing it goes on in another turn.
+    record: Vec<u8>,
+    is_in_record: bool,
+    /// The sequence number of the last message that was routed.
+    pub(super) sequence: u64,
+    /// Messages read whose submission has not been timed.
+    pub(super) routed_in_turn: u64,
+    /// Records of this shard's own clients that came back.
+    pub(super) read_back: u64,
+    appends_left: usize,
+}
+
+/// The frames of a message, by what makes them differ.
+#[derive(Debug, Default)]
+struct Variants {
+    /// By wire form and RETAIN.
+    plain: [[Option<FrameNumber>; 2]; WireForm::COUNT],
+    /// The last one with subscription identifiers, and what it is.
+    identified: Option<(WireForm, bool, FrameNumber)>,
+    identifiers: Vec<SubscriptionIdentifier>,
+}
+
+/// Why routing a record stopped.
+enum Stopped {
+    /// It is done.
+    Done,
+    /// It goes on in the next turn.
+    Later,
+}
+
+impl Routing {
+    pub(super) fn new() -> Self {
+        Self {
+            matches: Matches::with_capacity(4_096, 4_096),
+            next: 0,
+            topic: None,
+            slow: SlowPolicy::Queue,
+            frames: Variants::default(),
+            stored: None,
+            record: Vec::new(),
+            is_in_record: false,
+            sequence: 0,
+            routed_in_turn: 0,
+            read_back: 0,
+            appends_left: 0,
+        }
+    }
+
+    pub(super) fn is_in_record(&self) -> bool {
+        self.is_in_record
+    }
+}
+
+impl<Pass> Shard<Pass> {
+    /// Takes records from the ring and routes them, up to the limits of a turn.
+    pub(super) fn route<W: Wire>(&mut self, io: &mut Io<'_, W>) -> Result<bool, Corrupt> {
+        self.routing.appends_left = APPENDS_MAX;
+        if self.routing.is_in_record && !self.go_on_with_record() {
+            return Ok(true);
+        }
+        let bytes_max = self.settings.arena_bytes as u64 / 4;
+        let mut batch = io.ring.poll()?;
+        let bytes_before = batch.bytes_left();
+        let mut records = 0;
+        while records < RECORDS_MAX
+            && self.routing.appends_left > 0
+            && bytes_before - batch.bytes_left() < bytes_max
+            && let Some(record) = batch.next_record()?
+        {
+            records += 1;
+            if record.kind != Kind::MESSAGE {
+                continue;
+            }
+            let Some(message) = Message::decode(record.body) else {
+                self.counters.records_refused += 1;
+                continue;
+            };
+            self.begin_record(&message);
+            if let Stopped::Later = self.append_all(&message) {
+                let routing = &mut self.routing;
+                routing.is_in_record = true;
+                routing.record.clear();
+                routing.record.extend_from_slice(record.body);
+                break;
+            }
+        }
+        drop(batch);
+        self.after_appends();
+        Ok(records > 0)
+    }
+
+    /// The record that an earlier turn left. Returns whether it is done.
+    fn go_on_with_record(&mut self) -> bool {
+        let record = std::mem::take(&mut self.routing.record);
+        let message = Message::decode(&record).expect("was decoded before");
+        if let Stopped::Done = self.append_all(&message) {
+            self.routing.is_in_record = false;
+        }
+        self.routing.record = record;
+        self.after_appends();
+        !self.routing.is_in_record
+    }
+
+    /// Finds who gets a message, and keeps it where it is a last value.
+    fn begin_record(&mut self, message: &Message<'_>) {
+        self.counters.records += 1;
+        let wall_micros = self.now.wall_nanos;
+        let arrived = wall_micros.saturating_sub(message.ingest_micros * 1_000);
+        self.arrival.record(arrived, 1);
+        let is_own = message.publisher.home == self.settings.home && message.publisher.session > 0;
+        let own = is_own.then(|| self.cohort_of(message.client_id)).flatten();
+        let routing = &mut self.routing;
+        routing.routed_in_turn += 1;
+        routing.read_back += u64::from(is_own);
+        routing.next = 0;
+        routing.frames.plain = Default::default();
+        routing.frames.identified = None;
+        routing.sequence = message.sequence;
+        if !is_deliverable(message) {
+            self.counters.records_refused += 1;
+            routing.matches.clear();
+            return;
+        }
+        let topic = self
+            .routes
+            .route(message.topic_hash, message.topic, own, &mut routing.matches);
+        routing.topic = topic;
+        routing.slow = match topic {
+            Some(topic) => self.routes.topics().slow(topic),
+            None => self.routes.topics().slow_anew(message.topic),
+        };
+        self.keep_values(message);
+    }
+
+    /// The cohort of a client of this shard, if it is here.
+    fn cohort_of(&self, client_id: &[u8]) -> Option<CohortId> {
+        let key = self.connections.of_client(client_id)?;
+        Some(self.connections.at(key.index()).cohort)
+    }
+
+    fn keep_values(&mut self, message: &Message<'_>) {
+        let Some(topic) = self.routing.topic else {
+            self.counters.not_kept += u64::from(message.retain);
+            return;
+        };
+        let conflates = self.routing.slow == SlowPolicy::Conflate;
+        if !conflates && !message.retain {
+            return;
+        }
+        let is_kept = message.retain && !message.payload.is_empty();
+        let stored = match conflates || is_kept {
+            true => self.stored(message),
+            false => None,
+        };
+        let mut replaced = [None, None];
+        if conflates {
+            let last = stored.map(|id| (self.store.share(id), message.sequence));
+            replaced[0] = self.values.set_last(topic, last);
+        }
+        if message.retain {
+            let retained = stored.filter(|_| is_kept).map(|id| self.store.share(id));
+            replaced[1] = self.values.set_retained(topic, retained);
+        }
+        for id in replaced.into_iter().flatten() {
+            self.store.release(id);
+        }
+        self.routes.pin(topic, self.values.is_kept(topic));
+    }
+
+    /// The message being routed as it is stored, which it is from now on if there is room.
+    fn stored(&mut self, message: &Message<'_>) -> Option<StoredId> {
+        if self.routing.stored.is_none() {
+            let about = About {
+                sequence: message.sequence,
+                expires_micros: message.expires_micros,
+                qos: message.qos,
+                retain: message.retain,
+                publisher: self.connections.hash(message.client_id),
+            };
+            let parts = Parts {
+                topic: message.topic,
+                properties: message.properties,
+                payload: message.payload,
+            };
+            self.routing.stored = self.store.keep(about, parts);
+            self.counters.not_kept += u64::from(self.routing.stored.is_none());
+        }
+        self.routing.stored
+    }
+
+    /// Appends the message to the cohorts that have not got it yet.
+    fn append_all(&mut self, message: &Message<'_>) -> Stopped {
+        while self.routing.next < self.routing.matches.len() {
+            if self.routing.appends_left == 0 {
+                return Stopped::Later;
+            }
+            let found = self.routing.matches.at(self.routing.next);
+            // Whoever left meanwhile, and perhaps another has its number, gets nothing.
+            if self.routes.is_met(found.cohort) && !self.append(found, message) {
+                self.counters.routing_paused += 1;
+                return Stopped::Later;
+            }
+            self.routing.next += 1;
+            self.routing.appends_left -= 1;
+        }
+        if let Some(stored) = self.routing.stored.take() {
+            self.store.release(stored);
+        }
+        Stopped::Done
+    }
+
+    /// Appends it to one cohort's stream and log. `false` if it has to wait.
+    fn append(&mut self, found: Match, message: &Message<'_>) -> bool {
+        let flow = self.flows.get(found.cohort);
+        let lagging = flow.roster.of(Region::Lag).len();
+        if lagging < flow.roster.len() {
+            if self.pieces.free_pages() == 0 && !self.free_pieces() {
+                return false;
+            }
+            let form = self.flows.get(found.cohort).wire_form;
+            match self.frame_for(found, form, message) {
+                Ok(Some(number)) => self.append_frame(found.cohort, form, number),
+                Ok(None) => {}
+                Err(Busy) => return false,
+            }
+        }
+        match self.routing.slow {
+            SlowPolicy::Queue if lagging > 0 => self.append_to_log(found.cohort, message),
+            SlowPolicy::Disconnect | SlowPolicy::Resync if lagging > 0 => {
+                self.give_up_on_all(found.cohort);
+            }
+            SlowPolicy::Drop => self.flows.get_mut(found.cohort).dropped += 1,
+            _ => {}
+        }
+        true
+    }
+
+    fn append_frame(&mut self, cohort: CohortId, form: WireForm, number: FrameNumber) {
+        let arena = &self.arenas[form as usize];
+        let flow = self.flows.get_mut(cohort);
+        if arena.frame(number).bytes > flow.packet_bytes_max {
+            // [MQTT-3.1.2-25]: it is as if it had been sent.
+            self.counters.oversize += 1;
+            return;
+        }
+        let appended = flow.stream.append(number, arena, &mut self.pieces);
+        debug_assert!(appended, "there was a page");
+        self.laps[form as usize].enter(cohort, flow);
+        if matches!(
+            self.routing.slow,
+            SlowPolicy::Disconnect | SlowPolicy::Resync
+        ) {
+            flow.strict = flow.stream.head();
+        }
+        let head = flow.stream.head();
+        let apart = flow.roster.of(Region::Apart).len();
+        let receivers = flow.roster.len() - flow.roster.of(Region::Lag).len();
+        if apart > 0 && head.0 - flow.looked.0 > self.settings.limits.lag_bytes / 4 {
+            flow.looked = head;
+            self.to_look.push(cohort);
+        }
+        if receivers > apart {
+            self.flows.soil(cohort);
+        } else {
+            flow.skip_if_nobody_steps();
+        }
+        self.counters.appends += 1;
+        self.counters.deliveries += receivers as u64;
+    }
+
+    fn append_to_log(&mut self, cohort: CohortId, message: &Message<'_>) {
+        let stored = self.stored(message);
+        let Some(log) = self.flows.get(cohort).log else {
+            return;
+        };
+        let kept = stored.is_some_and(|id| self.logs.append(log, id, &mut self.store));
+        if !kept {
+            self.give_up_on_all(cohort);
+        } else if self.logs.is_to_trim(log) || self.is_too_long(log) {
+            self.to_trim.push(cohort);
+        }
+    }
+
+    fn after_appends(&mut self) {
+        while let Some(cohort) = self.to_look.pop() {
+            self.look(cohort);
+        }
+        while let Some(cohort) = self.to_trim.pop() {
+            self.trim_log(cohort);
+        }
+    }
+
+    /// The frame of the message that a cohort gets; none if it can get none.
+    fn frame_for(
+        &mut self,
+        found: Match,
+        form: WireForm,
+        message: &Message<'_>,
+    ) -> Result<Option<FrameNumber>, Busy> {
+        let retain = message.retain && found.retain_as_published;
+        // MQTT 3 has no identifiers.
+        if found.identifiers == 0 || form == WireForm::Mqtt3 {
+            let known = self.routing.frames.plain[form as usize][usize::from(retain)];
+            if known.is_some() {
+                return Ok(known);
+            }
+            self.routing.frames.identifiers.clear();
+            let number = self.encode(form, retain, message)?;
+            self.routing.frames.plain[form as usize][usize::from(retain)] = number;
+            return Ok(number);
+        }
+        let Routing {
+            matches,
+            next,
+            frames,
+            ..
+        } = &mut self.routing;
+        let identifiers = || {
+            matches
+                .identifiers(*next)
+                .filter_map(SubscriptionIdentifier::new)
+        };
+        if let Some((known_form, known_retain, number)) = frames.identified
+            && (known_form, known_retain) == (form, retain)
+            && identifiers().eq(frames.identifiers.iter().copied())
+        {
+            return Ok(Some(number));
+        }
+        frames.identified = None;
+        frames.identifiers.clear();
+        frames.identifiers.extend(identifiers());
+        let number = self.encode(form, retain, message)?;
+        self.routing.frames.identified = number.map(|number| (form, retain, number));
+        Ok(number)
+    }
+
+    /// Writes a variant of the message's frame into the arena.
+    fn encode(
+        &mut self,
+        form: WireForm,
+        retain: bool,
+        message: &Message<'_>,
+    ) -> Result<Option<FrameNumber>, Busy> {
+        // Taken, because making room for the frame may change anything but them.
+        let identifiers = std::mem::take(&mut self.routing.frames.identifiers);
+        let frame = PublishFrame {
+            version: form.version(),
+            qos: QoS::AtMostOnce,
+            retain,
+            topic: TopicName::from_bytes(message.topic).ok(),
+            message_expiry: seconds_left(message.expires_micros, self.now.wall_micros()),
+            subscription_identifiers: &identifiers,
+            properties: Properties::new(message.properties, PropertyOwner::PublishFromClient)
+                .unwrap_or(Properties::EMPTY),
+            payload: message.payload,
+        };
+        let number = self.write(form, &frame, message);
+        self.routing.frames.identifiers = identifiers;
+        number
+    }
+
+    fn write(
+        &mut self,
+        form: WireForm,
+        frame: &PublishFrame<'_>,
+        message: &Message<'_>,
+    ) -> Result<Option<FrameNumber>, Busy> {
+        let bytes_max = self.arenas[form as usize].frame_bytes_max();
+        let layout = frame.layout().ok().filter(|layout| layout.len <= bytes_max);
+        let Some(layout) = layout else {
+            self.counters.oversize += 1;
+            return Ok(None);
+        };
+        if !self.make_clear(form, layout.len) {
+            return Err(Busy);
+        }
+        let arena = &mut self.arenas[form as usize];
+        if let Some(body) = StoredId::from_body(arena.next_evicts()) {
+            self.store.release(body);
+        }
+        self.laps[form as usize].before_frame(arena);
+        let record = Frame {
+            sequence: message.sequence,
+            ingest_micros: message.ingest_micros,
+            bytes: layout.len as u32,
+            topic: self.routing.topic.map_or(u32::MAX, |topic| topic.0),
+            class: self.routing.slow as u16,
+            ..Frame::default()
+        };
+        let number = arena.write(record, |place| frame.encode(&layout, None, place));
+        self.counters.frames += 1;
+        Ok(Some(number))
+    }
+}
+
+/// The memory for a frame is still needed.
+struct Busy;
+
+/// Whether a record's parts are what may be sent to clients. Private topics are not served
+/// yet, and must not reach whoever subscribed to all.
+fn is_deliverable(message: &Message<'_>) -> bool {
+    !message.topic.starts_with(b"user/")
+        && TopicName::from_bytes(message.topic).is_ok()
+        && (message.properties.is_empty()
+            || Properties::new(message.properties, PropertyOwner::PublishFromClient).is_ok())
+}
+
+/// What Message Expiry Interval says of a message that is to be forgotten at this time;
+/// a second that has begun counts.
+pub(super) fn seconds_left(expires_micros: u64, now_micros: u64) -> Option<u32> {
+    let left = expires_micros
+        .saturating_sub(now_micros)
+        .div_ceil(1_000_000);
+    (expires_micros > 0).then(|| u32::try_from(left).unwrap_or(u32::MAX))
+}

@@ -1,0 +1,242 @@
+//! Serving connections alone: those who are apart or in lag, and those who are answered.
+//!
+//! ```text
+//!   one send:   rest of a frame │ outbox │ stream, up to where the others are
+//! ```
+
+use super::{OUTBOX_FILL, SERVED_MAX, Shard};
+use crate::batch::{Outcome, Place};
+use crate::connections::Flags;
+use crate::end::End;
+use crate::roster::Region;
+use crate::stream::{PIECE_BYTES_MAX, Position};
+use ringcast_wire::{ConnectionKey, Reason, Wire};
+
+/// What a send to one connection is made of, in bytes; what is behind is of its stream.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Serving {
+    rest: u32,
+    outbox: u32,
+}
+
+impl<Pass> Shard<Pass> {
+    /// Serves those in the list, each once.
+    pub(super) fn serve<W: Wire>(&mut self, wire: &mut W) -> bool {
+        let mut left = self.listed.len().min(SERVED_MAX);
+        let mut any = false;
+        while left > 0 {
+            while left > 0 && self.serving.room() > 0 {
+                left -= 1;
+                let Some(key) = self.listed.pop_front() else {
+                    break;
+                };
+                self.compose(key);
+            }
+            any |= !self.serving.is_empty();
+            self.send_served(wire);
+        }
+        any
+    }
+
+    /// Puts together what a connection is sent next, if anything.
+    fn compose(&mut self, key: ConnectionKey) {
+        let Some(connection) = self.connections.open_mut(key) else {
+            return;
+        };
+        connection.flags.clear(Flags::LISTED);
+        let flags = connection.flags;
+        if flags.has(Flags::BLOCKED) {
+            return;
+        }
+        let index = key.index();
+        let is_doomed = flags.has(Flags::DOOMED);
+        let has_all = is_doomed || self.fill(index);
+        let before = self.serving.len();
+        match self.region(index) {
+            Region::Lag if has_all && self.connections.at(index).outbox.is_empty() => {
+                if !is_doomed {
+                    self.rise(index);
+                }
+            }
+            Region::Apart => self.compose_apart(index, has_all && !is_doomed),
+            _ => self.compose_outbox(index, 0),
+        }
+        if !has_all && self.serving.len() == before {
+            // It was looked through topics that it does not get, and not through all.
+            self.list(key);
+        }
+    }
+
+    /// Fills the outbox with what waits for room there. Returns whether nothing waits.
+    fn fill(&mut self, index: u32) -> bool {
+        if self.connections.at(index).outbox.len() >= OUTBOX_FILL {
+            return false;
+        }
+        if self.connections.at(index).retained.is_some() && !self.fill_from_retained(index) {
+            return false;
+        }
+        self.region(index) != Region::Lag || self.fill_from_lag(index)
+    }
+
+    /// Gathers the outbox behind so many bytes of the same send.
+    fn compose_outbox(&mut self, index: u32, rest: usize) {
+        let connection = self.connections.at(index);
+        let begin = self.serving.gathered() - rest;
+        let mut outbox = 0;
+        for chunk in self.outboxes.chunks(connection.outbox) {
+            if outbox + chunk.len() > PIECE_BYTES_MAX as usize {
+                break;
+            }
+            self.serving.gather(chunk);
+            outbox += chunk.len();
+        }
+        let end = self.serving.gathered();
+        if end > begin {
+            let parts = Serving {
+                rest: rest as u32,
+                outbox: outbox as u32,
+            };
+            let place = Place::Gathered(begin..end);
+            self.serving.add(connection.key, place, parts);
+        }
+    }
+
+    /// What somebody apart is sent: first what it is in the middle of, then its outbox,
+    /// then its stream, if it may have that.
+    fn compose_apart(&mut self, index: u32, with_stream: bool) {
+        let connection = self.connections.at(index);
+        let (key, cursor) = (connection.key, connection.cursor);
+        let is_outbox_empty = connection.outbox.is_empty();
+        let flow = self.flows.get(connection.cohort);
+        let target = flow.target();
+        if is_outbox_empty && with_stream && cursor >= target {
+            if cursor == target {
+                let step = flow.step();
+                self.shift(index, step);
+            } else {
+                // The others are not there yet.
+                self.list(key);
+            }
+            return;
+        }
+        if is_outbox_empty && with_stream {
+            return self.compose_stream(index, target);
+        }
+        let rest = self.rest_of_frame(index);
+        let begin = self.serving.gathered();
+        self.gather_stream(index, Position(cursor.0 + rest));
+        self.compose_outbox(index, self.serving.gathered() - begin);
+    }
+
+    /// A piece of its stream, from where it lies if that is one place.
+    fn compose_stream(&mut self, index: u32, target: Position) {
+        let connection = self.connections.at(index);
+        let (key, cursor) = (connection.key, connection.cursor);
+        let flow = self.flows.get(connection.cohort);
+        let form = flow.wire_form;
+        let arena = &self.arenas[form as usize];
+        let to = Position(target.0.min(cursor.0 + u64::from(PIECE_BYTES_MAX)));
+        let mut stretches = flow.stream.stretches(cursor..to, &self.pieces, arena);
+        let first = stretches.next();
+        let is_one = stretches.next().is_none();
+        drop(stretches);
+        let place = match first {
+            Some(first) if is_one => Place::Arena(form, first.range),
+            _ => {
+                let begin = self.serving.gathered();
+                self.gather_stream(index, to);
+                Place::Gathered(begin..self.serving.gathered())
+            }
+        };
+        let parts = Serving { rest: 0, outbox: 0 };
+        self.serving.add(key, place, parts);
+    }
+
+    fn gather_stream(&mut self, index: u32, to: Position) {
+        let connection = self.connections.at(index);
+        let flow = self.flows.get(connection.cohort);
+        let arena = &self.arenas[flow.wire_form as usize];
+        let between = connection.cursor..to;
+        for stretch in flow.stream.stretches(between, &self.pieces, arena) {
+            self.serving.gather(arena.bytes(stretch.range));
+        }
+    }
+
+    fn send_served<W: Wire>(&mut self, wire: &mut W) {
+        let bytes = self.serving.send(&self.arenas, wire);
+        self.counters.sent_bytes += bytes as u64;
+        self.counters.blocked += self.serving.failed() as u64;
+        let mut at = 0;
+        while let Some((key, parts, outcome)) = self.serving.outcome(at) {
+            self.after_serving(key, parts, outcome);
+            at += 1;
+        }
+        self.counters.sends += at as u64;
+        self.serving.clear();
+    }
+
+    fn after_serving(&mut self, key: ConnectionKey, parts: Serving, outcome: Outcome) {
+        let index = key.index();
+        let region = self.region(index);
+        let stand = {
+            let flow = self.flows.get(self.connections.at(index).cohort);
+            flow.stand(region)
+        };
+        let rest = outcome.sent.min(parts.rest as usize);
+        let outbox = (outcome.sent - rest).min(parts.outbox as usize);
+        let stream = outcome.sent - outbox;
+        let connection = self.connections.at_mut(index);
+        self.outboxes.discard(&mut connection.outbox, outbox);
+        let has_room = connection.outbox.len() <= OUTBOX_FILL;
+        let was_congested = has_room && connection.flags.has(Flags::CONGESTED);
+        if was_congested {
+            connection.flags.clear(Flags::CONGESTED);
+            self.park(key);
+        }
+        let connection = self.connections.at_mut(index);
+        if region == Region::Apart {
+            connection.cursor.0 += stream as u64;
+        }
+        match outcome.failed {
+            None => self.list_if_more(index),
+            Some(reason) => {
+                if region < Region::Apart {
+                    connection.cursor = stand;
+                    self.go_apart(index);
+                }
+                self.on_send_failed(key, reason);
+            }
+        }
+    }
+
+    /// A member in step goes apart, where its cursor says that it is.
+    pub(super) fn go_apart(&mut self, index: u32) {
+        self.shift(index, Region::Apart);
+        let cohort = self.connections.at(index).cohort;
+        self.flows.get_mut(cohort).skip_if_nobody_steps();
+    }
+
+    pub(super) fn on_send_failed(&mut self, key: ConnectionKey, reason: Reason) {
+        self.on_blocked(key.index());
+        if let Reason::Broken(_) = reason {
+            self.doom(key, End::Lost);
+        }
+    }
+
+    /// Whoever took all that it was sent is served again if there is more, and is in step
+    /// if there is not.
+    fn list_if_more(&mut self, index: u32) {
+        let connection = self.connections.at(index);
+        let key = connection.key;
+        let waits = !connection.outbox.is_empty() || connection.retained.is_some();
+        let flow = self.flows.get(connection.cohort);
+        match flow.roster.region(connection.seat) {
+            Region::Apart if !waits && connection.cursor == flow.target() => {
+                let step = flow.step();
+                self.shift(index, step);
+            }
+            Region::Sent | Region::Step if !waits => {}
+            _ => self.list(key),
+        }
+    }
+}

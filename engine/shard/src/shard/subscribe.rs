@@ -1,0 +1,329 @@
+//! SUBSCRIBE and UNSUBSCRIBE: when they take effect, and what that does.
+//!
+//! What a client published before must be routed before its subscription is made, and what
+//! anybody had published when it came must not reach it as new. So both wait until the
+//! shard has read the ring up to where it was, and read back what its clients had
+//! published. Until then the client's further input waits. The packet stays where it is,
+//! undecoded.
+
+use super::input::Handled;
+use super::{BACKLOG_MAX, Io, Shard};
+use crate::cohorts::{CohortId, Terms};
+use crate::connections::Flags;
+use crate::end::End;
+use crate::log::LogPosition;
+use crate::roster::Region;
+use ringcast_codec::Progress;
+use ringcast_codec::mqtt::{
+    Decoder, Kind, Packet, Properties, ReasonCode, ReasonCodes, RetainHandling, Sender, Suback,
+    Subscribe, SubscriptionIdentifier, SubscriptionOptions, TopicFilter, Unsuback, Unsubscribe,
+    Version,
+};
+use ringcast_ring::{Corrupt, Position};
+use ringcast_wire::{ConnectionKey, Wire};
+
+/// A packet that waits for its place in the order of messages.
+pub(super) struct Waiting {
+    key: ConnectionKey,
+    /// Where the ring ended when it came.
+    ring: Position,
+    /// What this shard's clients had published by then.
+    uplinked: u64,
+    /// The reasons for those of its filters that are done with.
+    reasons: Vec<u8>,
+}
+
+/// Filters that are done with in one turn.
+const FILTERS_MAX: usize = 256;
+
+/// Whether a packet is done with.
+enum Step {
+    Done,
+    /// It goes on later: the turn had enough of it.
+    Later,
+    /// It goes on when its connection has taken more of what it was sent.
+    Behind,
+}
+
+impl<Pass> Shard<Pass> {
+    /// A SUBSCRIBE or UNSUBSCRIBE came.
+    pub(super) fn wait_for_order<W: Wire>(
+        &mut self,
+        key: ConnectionKey,
+        io: &mut Io<'_, W>,
+    ) -> Handled {
+        // An error ends the turn when it is routed.
+        let ahead = io.ring.poll().map_or(0, |batch| batch.bytes_left());
+        let ring = Position(io.ring.cursor().0 + ahead);
+        self.connections
+            .at_mut(key.index())
+            .flags
+            .set(Flags::WAITING);
+        self.waiting.push_back(Waiting {
+            key,
+            ring,
+            uplinked: self.uplinked,
+            reasons: Vec::new(),
+        });
+        Handled::Waits
+    }
+
+    /// Makes subscriptions whose place in the order has come.
+    pub(super) fn settle_waiting<W: Wire>(&mut self, io: &mut Io<'_, W>) -> Result<bool, Corrupt> {
+        let mut left = FILTERS_MAX;
+        let mut any = false;
+        // Each once: those who are behind go to the back.
+        for _ in 0..self.waiting.len() {
+            if left == 0 || self.routing.is_in_record() {
+                break;
+            }
+            let Some(first) = self.waiting.front() else {
+                break;
+            };
+            if first.ring > io.ring.cursor() || first.uplinked > self.routing.read_back {
+                break;
+            }
+            let mut waiting = self.waiting.pop_front().expect("it was there");
+            if self.connections.open_mut(waiting.key).is_none() {
+                continue;
+            }
+            match self.settle(&mut waiting, &mut left) {
+                Step::Done => {
+                    any = true;
+                    let flags = &mut self.connections.at_mut(waiting.key.index()).flags;
+                    flags.clear(Flags::WAITING);
+                    self.resume(waiting.key, io);
+                }
+                Step::Later => {
+                    any = true;
+                    self.waiting.push_front(waiting);
+                    break;
+                }
+                Step::Behind => self.waiting.push_back(waiting),
+            }
+        }
+        Ok(any)
+    }
+
+    /// Goes on with a packet, with so many filters at most.
+    fn settle(&mut self, waiting: &mut Waiting, left: &mut usize) -> Step {
+        let index = waiting.key.index();
+        let mut input = std::mem::take(&mut self.connections.client_mut(index).input);
+        let decoder = Decoder {
+            version: self.connections.at(index).version,
+            sender: Sender::Client,
+            packet_bytes_max: self.settings.limits.packet_bytes_max,
+        };
+        let (step, consumed) = match decoder.decode(&input) {
+            Ok(Progress::Done(Packet::Subscribe(subscribe), consumed)) => {
+                (self.settle_subscribe(waiting, &subscribe, left), consumed)
+            }
+            Ok(Progress::Done(Packet::Unsubscribe(unsubscribe), consumed)) => (
+                self.settle_unsubscribe(waiting, &unsubscribe, left),
+                consumed,
+            ),
+            _ => unreachable!("it was one when it came"),
+        };
+        if let Step::Done = step {
+            self.input_bytes -= consumed;
+            match input.len() - consumed {
+                0 => input = Vec::new(),
+                _ => drop(input.drain(..consumed)),
+            }
+        }
+        self.connections.client_mut(index).input = input;
+        step
+    }
+
+    fn settle_subscribe(
+        &mut self,
+        waiting: &mut Waiting,
+        subscribe: &Subscribe<'_>,
+        left: &mut usize,
+    ) -> Step {
+        let index = waiting.key.index();
+        let identifier = subscribe.properties.subscription_identifier();
+        let identifier = identifier.map_or(0, SubscriptionIdentifier::get);
+        let done = waiting.reasons.len();
+        for (filter, options) in subscribe.subscriptions.iter().skip(done) {
+            if *left == 0 {
+                return Step::Later;
+            }
+            let is_behind = self.backlog(index) > BACKLOG_MAX
+                || self.region(index) == Region::Lag
+                || !self.has_retained_room();
+            if is_behind {
+                return Step::Behind;
+            }
+            *left -= 1;
+            let reason = self.subscribe(index, filter, options, identifier);
+            let is_refused = reason.is_error();
+            self.counters.subscriptions_refused += u64::from(is_refused);
+            if is_refused && self.connections.at(index).version == Version::V31 {
+                // MQTT 3.1 has no way to refuse.
+                self.doom(waiting.key, End::Fault(reason));
+                return Step::Done;
+            }
+            waiting.reasons.push(reason as u8);
+        }
+        let suback = Suback {
+            packet_id: subscribe.packet_id,
+            properties: Properties::EMPTY,
+            reasons: ReasonCodes::new(&waiting.reasons, Kind::Suback)
+                .expect("they are reasons of SUBACK"),
+        };
+        self.reply(waiting.key, &Packet::Suback(suback));
+        Step::Done
+    }
+
+    /// Makes one subscription, and returns what SUBACK says of it.
+    fn subscribe(
+        &mut self,
+        index: u32,
+        filter: TopicFilter<'_>,
+        options: SubscriptionOptions,
+        identifier: u32,
+    ) -> ReasonCode {
+        if let Err(reason) = self.may_subscribe(filter) {
+            return reason;
+        }
+        let from = self.connections.at(index).cohort;
+        let is_new = self.routes.cohorts().terms(from, filter).is_none();
+        let limit = self.settings.limits.subscriptions_per_connection;
+        if is_new && self.connections.client(index).subscriptions >= limit {
+            return ReasonCode::QuotaExceeded;
+        }
+        let terms = Terms {
+            qos: 0,
+            no_local: options.no_local,
+            retain_as_published: options.retain_as_published,
+            identifier,
+        };
+        let Ok(to) = self.routes.subscribe(from, filter, terms) else {
+            return ReasonCode::QuotaExceeded;
+        };
+        self.connections.client_mut(index).subscriptions += u32::from(is_new);
+        self.counters.subscribed += 1;
+        self.relocate(index, from, to);
+        let sends_retained = match options.retain_handling {
+            RetainHandling::Send => true,
+            RetainHandling::SendIfNew => is_new,
+            RetainHandling::DoNotSend => false,
+        };
+        if sends_retained && self.values.retained_count() > 0 {
+            // What its stream has is older: it goes first.
+            self.take_backlog(index);
+            self.send_retained(index, filter, terms);
+            let key = self.connections.at(index).key;
+            self.list(key);
+        }
+        ReasonCode::Success
+    }
+
+    fn may_subscribe(&self, filter: TopicFilter<'_>) -> Result<(), ReasonCode> {
+        match filter.share() {
+            Ok(None) => {}
+            Ok(Some(_)) => return Err(ReasonCode::SharedSubscriptionsNotSupported),
+            Err(_) => return Err(ReasonCode::TopicFilterInvalid),
+        }
+        let mut levels = filter.levels();
+        if levels.next() == Some("user") {
+            // Private topics are not served yet: they are nobody's.
+            return Err(ReasonCode::NotAuthorized);
+        }
+        if levels.count() >= self.settings.limits.topic_levels_max {
+            return Err(ReasonCode::TopicFilterInvalid);
+        }
+        Ok(())
+    }
+
+    fn settle_unsubscribe(
+        &mut self,
+        waiting: &mut Waiting,
+        unsubscribe: &Unsubscribe<'_>,
+        left: &mut usize,
+    ) -> Step {
+        let index = waiting.key.index();
+        let done = waiting.reasons.len();
+        for filter in unsubscribe.filters.iter().skip(done) {
+            if *left == 0 {
+                return Step::Later;
+            }
+            if self.backlog(index) > BACKLOG_MAX || self.log_backlog(index) > BACKLOG_MAX {
+                return Step::Behind;
+            }
+            *left -= 1;
+            // What waits in the log came while it was subscribed: it is not looked for later.
+            self.take_log_backlog(index);
+            let from = self.connections.at(index).cohort;
+            let reason = match self.routes.unsubscribe(from, filter) {
+                None => ReasonCode::NoSubscriptionExisted,
+                Some(Err(_)) => ReasonCode::ImplementationSpecificError,
+                Some(Ok(to)) => {
+                    self.connections.client_mut(index).subscriptions -= 1;
+                    self.relocate(index, from, to);
+                    ReasonCode::Success
+                }
+            };
+            waiting.reasons.push(reason as u8);
+        }
+        let unsuback = Unsuback {
+            packet_id: unsubscribe.packet_id,
+            properties: Properties::EMPTY,
+            reasons: unsuback_reasons(self.connections.at(index).version, &waiting.reasons),
+        };
+        self.reply(waiting.key, &Packet::Unsuback(unsuback));
+        Step::Done
+    }
+
+    /// A connection is in another cohort now, at one point between two messages. What it
+    /// was not sent of its old stream goes before anything of the new one.
+    fn relocate(&mut self, index: u32, from: CohortId, to: CohortId) {
+        if from == to {
+            return;
+        }
+        let was_lagging = self.region(index) == Region::Lag;
+        if self.backlog(index) > 0 {
+            self.take_backlog(index);
+        }
+        let connection = self.connections.at(index);
+        let (key, version) = (connection.key, connection.version);
+        let packet_bytes_max = self.connections.client(index).packet_bytes_max;
+        self.leave_flow(index);
+        if !self.flows.has_members(to) {
+            let form = crate::flow::WireForm::of(version);
+            self.flows.found(to, form, packet_bytes_max);
+        }
+        self.connections.at_mut(index).cohort = to;
+        let connections = &mut self.connections;
+        let flow = self.flows.get_mut(to);
+        let moved = |key: ConnectionKey, seat| connections.at_mut(key.index()).seat = seat;
+        flow.roster.join(key, Region::Lag, moved);
+        if was_lagging {
+            self.enter_log(index);
+        } else {
+            self.rejoin(index);
+        }
+    }
+
+    /// A connection's old log is behind it: it goes on at the end of that of its new
+    /// cohort.
+    fn enter_log(&mut self, index: u32) {
+        let cohort = self.connections.at(index).cohort;
+        let log = match self.flows.get(cohort).log {
+            Some(log) => log,
+            None => self.begin_log(cohort),
+        };
+        let end: LogPosition = self.logs.end_of(log);
+        let dropped = self.flows.get(cohort).dropped;
+        let lag = self.lag_mut(index);
+        lag.log_at = end;
+        lag.dropped = dropped;
+    }
+}
+
+/// UNSUBACK has no reasons before MQTT 5, and they are not written there.
+fn unsuback_reasons(version: Version, reasons: &[u8]) -> Option<ReasonCodes<'_>> {
+    let reasons = || ReasonCodes::new(reasons, Kind::Unsuback).expect("they are its reasons");
+    (version == Version::V5).then(reasons)
+}
