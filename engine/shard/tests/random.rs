@@ -15,7 +15,7 @@ use ringcast_codec::mqtt::{
     ReasonCode, RetainHandling, Subscribe, SubscriptionBlock, SubscriptionIdentifier,
     SubscriptionOptions, TopicFilter, TopicName, Unsubscribe, Version,
 };
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use support::{Peer, Random, World, block, connect, packets, tiny};
 
 const TOPICS: [&str; 9] = [
@@ -89,7 +89,6 @@ struct Client {
     ended: Option<ReasonCode>,
     last_seen: BTreeMap<String, u64>,
     got: BTreeSet<u64>,
-    got_conflated: u64,
     pings: u32,
 }
 
@@ -99,7 +98,6 @@ struct Story {
     clients: Vec<Client>,
     past: Vec<Client>,
     sent: Vec<Sent>,
-    on_their_way: VecDeque<usize>,
     steps: Vec<String>,
 }
 
@@ -111,7 +109,6 @@ impl Story {
             clients: Vec::new(),
             past: Vec::new(),
             sent: Vec::new(),
-            on_their_way: VecDeque::new(),
             steps: Vec::new(),
         }
     }
@@ -166,7 +163,6 @@ impl Story {
             ended: None,
             last_seen: BTreeMap::new(),
             got: BTreeSet::new(),
-            got_conflated: 0,
             pings: 0,
         });
     }

@@ -30,8 +30,8 @@ impl<Pass> Shard<Pass> {
         let (key, cohort, cursor) = (connection.key, connection.cohort, connection.cursor);
         let flow = self.flows.get(cohort);
         let is_strict = cursor < flow.strict;
-        let dropped = flow.dropped - self.drops_ahead(cohort, cursor);
         let changed_to = self.sequence_before(cohort, cursor);
+        let dropped = self.flows.get(cohort).dropped - self.drops_ahead(cohort, cursor, changed_to);
         let finished = self.finish_frame(index);
         let log = match flow_log(self, cohort) {
             Some(log) => log,
@@ -68,8 +68,9 @@ impl<Pass> Shard<Pass> {
         }
     }
 
-    /// How many messages of classes that drop a stream holds from this position on.
-    fn drops_ahead(&self, cohort: CohortId, cursor: Position) -> u64 {
+    /// How many messages of classes that drop a stream holds from this position on, of
+    /// those after the one with this number.
+    fn drops_ahead(&self, cohort: CohortId, cursor: Position, changed_to: u64) -> u64 {
         let flow = self.flows.get(cohort);
         if flow.dropped == 0 {
             return 0;
@@ -79,6 +80,7 @@ impl<Pass> Shard<Pass> {
             .stream
             .stretches(cursor..flow.stream.head(), &self.pieces, arena)
             .flat_map(|stretch| stretch.frames(arena))
+            .filter(|(_, frame)| frame.sequence > changed_to)
             .filter(|(_, frame)| frame.class == SlowPolicy::Drop as u16);
         ahead.count() as u64
     }

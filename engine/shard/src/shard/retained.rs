@@ -23,6 +23,8 @@ pub(super) struct RetainedCursor {
     terms: Terms,
     /// The next topic to look at.
     at: u32,
+    /// Behind the last one.
+    end: u32,
     /// Messages up to this one are older than the subscription.
     sequence: u64,
     /// That of the subscription made next by the same connection.
@@ -38,17 +40,22 @@ impl<Pass> Shard<Pass> {
     /// A connection, which is apart at the end of what was routed, gets the retained
     /// messages that match.
     pub(super) fn send_retained(&mut self, index: u32, filter: TopicFilter<'_>, terms: Terms) {
-        if !filter.has_wildcards() && self.connections.at(index).retained.is_none() {
-            let topic = self.routes.topic_named(filter.as_str().as_bytes());
-            if let Some(message) = topic.and_then(|topic| self.values.retained(topic)) {
-                self.send_retained_one(index, message, terms);
-            }
-            return;
-        }
+        let at = match filter.has_wildcards() {
+            true => 0,
+            // The one topic that it is, if it is known.
+            false => match self.routes.topic_named(filter.as_str().as_bytes()) {
+                Some(TopicId(topic)) => topic,
+                None => return,
+            },
+        };
         let number = self.retained.insert(RetainedCursor {
             filter: filter.as_str().into(),
             terms,
-            at: 0,
+            at,
+            end: match filter.has_wildcards() {
+                true => u32::MAX,
+                false => at + 1,
+            },
             sequence: self.routing.sequence,
             next: None,
         });
@@ -73,11 +80,12 @@ impl<Pass> Shard<Pass> {
         while let Some(id) = self.connections.at(index).retained {
             let RetainedCursor {
                 at,
+                end,
                 sequence,
                 terms,
                 ..
             } = *self.cursor(id);
-            if at == self.values.end() {
+            if at >= end.min(self.values.end()) {
                 let cursor = self.retained.remove(id.get() as usize - 1);
                 self.connections.at_mut(index).retained = cursor.next;
                 continue;

@@ -14,29 +14,29 @@ use ringcast_wire::{Close, ConnectionKey, Event, Failure, Newcomer, Reason, Rece
 use std::collections::{BTreeMap, VecDeque};
 
 /// The other end of a connection, as a number.
-pub type Peer = u32;
+pub(crate) type Peer = u32;
 
 /// Both directions of a connection.
 #[derive(Debug, Default)]
-pub struct Pipe {
+pub(crate) struct Pipe {
     key: Option<ConnectionKey>,
     to_shard: VecDeque<u8>,
-    pub to_client: Vec<u8>,
+    pub(crate) to_client: Vec<u8>,
     /// How many bytes the socket holds before it is blocked.
-    pub capacity: usize,
+    pub(crate) capacity: usize,
     is_blocked: bool,
-    pub closed: Option<Close>,
-    pub is_ended: bool,
+    pub(crate) closed: Option<Close>,
+    pub(crate) is_ended: bool,
 }
 
 /// Sockets that are queues.
 #[derive(Debug, Default)]
-pub struct Queues {
-    pub pipes: BTreeMap<Peer, Pipe>,
+pub(crate) struct Queues {
+    pub(crate) pipes: BTreeMap<Peer, Pipe>,
     by_index: BTreeMap<u32, Peer>,
     events: VecDeque<Event>,
     /// The most bytes of one read.
-    pub read_bytes_max: usize,
+    pub(crate) read_bytes_max: usize,
 }
 
 impl Queues {
@@ -49,7 +49,7 @@ impl Queues {
     }
 
     /// A client sends.
-    pub fn write(&mut self, peer: Peer, bytes: &[u8]) {
+    pub(crate) fn write(&mut self, peer: Peer, bytes: &[u8]) {
         let pipe = self.pipes.get_mut(&peer).expect("it is there");
         pipe.to_shard.extend(bytes);
         if let Some(key) = pipe.key
@@ -60,14 +60,14 @@ impl Queues {
     }
 
     /// A client ends its connection.
-    pub fn end(&mut self, peer: Peer) {
+    pub(crate) fn end(&mut self, peer: Peer) {
         let pipe = self.pipes.get_mut(&peer).expect("it is there");
         pipe.is_ended = true;
         self.write(peer, &[]);
     }
 
     /// A client takes what there is.
-    pub fn take(&mut self, peer: Peer) -> Vec<u8> {
+    pub(crate) fn take(&mut self, peer: Peer) -> Vec<u8> {
         let pipe = self.pipes.get_mut(&peer).expect("it is there");
         if std::mem::take(&mut pipe.is_blocked)
             && pipe.closed.is_none()
@@ -144,23 +144,23 @@ impl Wire for Queues {
 }
 
 /// A shard with all that it needs.
-pub struct World {
-    pub shard: Shard<Peer>,
-    pub wire: Queues,
-    pub now: Now,
+pub(crate) struct World {
+    pub(crate) shard: Shard<Peer>,
+    pub(crate) wire: Queues,
+    pub(crate) now: Now,
     ring: Producer,
     ring_end: Consumer,
     uplink: Producer,
     uplink_end: Consumer,
     hasher: TopicHasher,
-    pub sequence: u64,
+    pub(crate) sequence: u64,
     /// The numbers with which the payloads of clients' messages begin, by sequence number.
     tokens: BTreeMap<u64, u64>,
     peers: Peer,
 }
 
 /// Small in everything, so that all limits are met.
-pub fn tiny() -> Settings {
+pub(crate) fn tiny() -> Settings {
     let class = |filter: &'static str, slow| DeliveryClass {
         filter: filter.into(),
         slow,
@@ -199,7 +199,7 @@ pub fn tiny() -> Settings {
 }
 
 impl World {
-    pub fn new(settings: Settings) -> Self {
+    pub(crate) fn new(settings: Settings) -> Self {
         let now = Now {
             monotonic_nanos: 5_000_000_000,
             wall_nanos: 1_700_000_000_000_000_000,
@@ -225,7 +225,7 @@ impl World {
     }
 
     /// One turn, a millisecond later.
-    pub fn turn(&mut self) -> bool {
+    pub(crate) fn turn(&mut self) -> bool {
         self.now.monotonic_nanos += 1_000_000;
         self.now.wall_nanos += 1_000_000;
         let mut io = Io {
@@ -239,7 +239,7 @@ impl World {
     }
 
     /// Turns, and the sequencer's, until nothing moves.
-    pub fn settle(&mut self) {
+    pub(crate) fn settle(&mut self) {
         for _ in 0..100_000 {
             let sequenced = self.sequence_uplink();
             if !self.turn() && !sequenced {
@@ -249,8 +249,16 @@ impl World {
         panic!("it never comes to rest");
     }
 
+    /// So many turns, whether anything moves or not.
+    pub(crate) fn settle_turns(&mut self, turns: u32) {
+        for _ in 0..turns {
+            self.sequence_uplink();
+            self.turn();
+        }
+    }
+
     /// What clients published gets its numbers and goes to the ring.
-    pub fn sequence_uplink(&mut self) -> bool {
+    pub(crate) fn sequence_uplink(&mut self) -> bool {
         let mut batch = self.uplink_end.poll().expect("the uplink is one");
         let mut any = false;
         while let Some(record) = batch.next_record().expect("the uplink is one") {
@@ -274,12 +282,12 @@ impl World {
     }
 
     /// The number with which a client's message began.
-    pub fn shard_token(&self, sequence: u64) -> u64 {
+    pub(crate) fn shard_token(&self, sequence: u64) -> u64 {
         self.tokens[&sequence]
     }
 
     /// A message of the feed; `false` if the ring is full.
-    pub fn feed(&mut self, topic: &str, payload: &[u8], retain: bool) -> bool {
+    pub(crate) fn feed(&mut self, topic: &str, payload: &[u8], retain: bool) -> bool {
         self.feed_message(Message {
             topic: topic.as_bytes(),
             payload,
@@ -288,7 +296,7 @@ impl World {
         })
     }
 
-    pub fn feed_message(&mut self, message: Message<'_>) -> bool {
+    pub(crate) fn feed_message(&mut self, message: Message<'_>) -> bool {
         let message = Message {
             sequence: self.sequence + 1,
             topic_hash: self.hasher.topic(message.topic),
@@ -305,7 +313,7 @@ impl World {
     }
 
     /// A newcomer, as the door hands it over, with this behind its CONNECT.
-    pub fn connect(&mut self, connect: &Connect<'_>, behind: &[u8]) -> Peer {
+    pub(crate) fn connect(&mut self, connect: &Connect<'_>, behind: &[u8]) -> Peer {
         self.peers += 1;
         let peer = self.peers;
         let pipe = Pipe {
@@ -334,19 +342,19 @@ impl World {
     }
 
     /// A client sends a packet.
-    pub fn send(&mut self, peer: Peer, version: Version, packet: &Packet<'_>) {
+    pub(crate) fn send(&mut self, peer: Peer, version: Version, packet: &Packet<'_>) {
         let bytes = encoded(version, packet);
         self.wire.write(peer, &bytes);
     }
 }
 
-pub fn encoded(version: Version, packet: &Packet<'_>) -> Vec<u8> {
+pub(crate) fn encoded(version: Version, packet: &Packet<'_>) -> Vec<u8> {
     let mut bytes = vec![0; packet.encoded_len(version).expect("is short")];
     packet.encode(version, &mut bytes).expect("is short");
     bytes
 }
 
-pub fn connect(version: Version, client_id: &str) -> Connect<'_> {
+pub(crate) fn connect(version: Version, client_id: &str) -> Connect<'_> {
     Connect {
         version,
         clean_start: true,
@@ -360,14 +368,14 @@ pub fn connect(version: Version, client_id: &str) -> Connect<'_> {
 }
 
 /// Properties of one.
-pub fn block(property: Property<'_>) -> PropertyBlock {
+pub(crate) fn block(property: Property<'_>) -> PropertyBlock {
     let mut block = PropertyBlock::new();
     block.push(property);
     block
 }
 
 /// Cuts packets out of what a server sent, each told to `each`. Returns the rest.
-pub fn packets(version: Version, bytes: &[u8], mut each: impl FnMut(Packet<'_>)) -> Vec<u8> {
+pub(crate) fn packets(version: Version, bytes: &[u8], mut each: impl FnMut(Packet<'_>)) -> Vec<u8> {
     let decoder = Decoder {
         version,
         sender: Sender::Server,
@@ -386,10 +394,10 @@ pub fn packets(version: Version, bytes: &[u8], mut each: impl FnMut(Packet<'_>))
 }
 
 /// Numbers as if at random, the same for each seed (SplitMix64).
-pub struct Random(pub u64);
+pub(crate) struct Random(pub(crate) u64);
 
 impl Random {
-    pub fn below(&mut self, most: usize) -> usize {
+    pub(crate) fn below(&mut self, most: usize) -> usize {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut word = self.0;
         word = (word ^ (word >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -397,7 +405,7 @@ impl Random {
         ((word ^ (word >> 31)) % most as u64) as usize
     }
 
-    pub fn of<'a, T>(&mut self, list: &'a [T]) -> &'a T {
+    pub(crate) fn of<'a, T>(&mut self, list: &'a [T]) -> &'a T {
         &list[self.below(list.len())]
     }
 }

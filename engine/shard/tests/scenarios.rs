@@ -1,0 +1,740 @@
+//! One rule at a time: what clients are told, when they are closed, what the slow get.
+
+mod support;
+
+use ringcast_codec::market::{DeliveryClass, DeliveryClasses, SlowPolicy};
+use ringcast_codec::mqtt::{
+    Binary, Connect, Delivery, Packet, PacketId, Properties, Property, Publish, QoS, ReasonCode,
+    Subscribe, SubscriptionBlock, SubscriptionOptions, Text, TopicFilter, TopicName, Version, Will,
+};
+use ringcast_shard::{End, Settings};
+use ringcast_wire::Close;
+use support::{Peer, World, block, connect, encoded, packets, tiny};
+
+fn told(world: &mut World, peer: Peer, version: Version) -> Vec<String> {
+    let mut told = Vec::new();
+    let bytes = world.wire.take(peer);
+    let rest = packets(version, &bytes, |packet| {
+        told.push(match packet {
+            Packet::Publish(publish) => format!(
+                "{} {}{}",
+                publish.topic.unwrap().as_str(),
+                String::from_utf8_lossy(publish.payload),
+                if publish.retain { " retained" } else { "" }
+            ),
+            Packet::Connack(connack) => {
+                format!("Connack {:?} {:?}", connack.reason, connack.properties)
+            }
+            Packet::Suback(suback) => {
+                format!("Suback {:?}", suback.reasons.iter().collect::<Vec<_>>())
+            }
+            Packet::Disconnect(disconnect) => format!("Disconnect {:?}", disconnect.reason),
+            other => format!("{:?}", other.kind()),
+        });
+    });
+    assert!(rest.is_empty(), "whole packets");
+    told
+}
+
+fn subscribe(filters: &[&str]) -> Vec<u8> {
+    subscribe_as(Version::V5, filters)
+}
+
+fn subscribe_as(version: Version, filters: &[&str]) -> Vec<u8> {
+    let mut block = SubscriptionBlock::new();
+    for filter in filters {
+        let filter = TopicFilter::new(filter).unwrap();
+        block.push(filter, SubscriptionOptions::at_most(QoS::ExactlyOnce));
+    }
+    let packet = Packet::Subscribe(Subscribe {
+        packet_id: PacketId::new(7).unwrap(),
+        properties: Properties::EMPTY,
+        subscriptions: block.subscriptions(),
+    });
+    encoded(version, &packet)
+}
+
+fn publish(topic: &str, payload: &[u8], retain: bool, qos: QoS) -> Vec<u8> {
+    let packet_id = PacketId::new(9).unwrap();
+    let packet = Packet::Publish(Publish {
+        delivery: match qos {
+            QoS::AtMostOnce => Delivery::AtMostOnce,
+            _ => Delivery::AtLeastOnce {
+                packet_id,
+                dup: false,
+            },
+        },
+        retain,
+        topic: Some(TopicName::new(topic).unwrap()),
+        properties: Properties::EMPTY,
+        payload,
+    });
+    encoded(Version::V5, &packet)
+}
+
+/// A client of MQTT 5 that is subscribed, and has heard so.
+fn client(world: &mut World, id: &str, filters: &[&str]) -> Peer {
+    let peer = world.connect(&connect(Version::V5, id), &subscribe(filters));
+    world.settle();
+    let told = told(world, peer, Version::V5);
+    assert!(told[1].starts_with("Suback [Success"), "{told:?}");
+    peer
+}
+
+#[test]
+fn connack_says_what_is_served_and_what_is_not() {
+    let mut world = World::new(tiny());
+    let expiry = block(Property::SessionExpiryInterval(60));
+    let own = Connect {
+        properties: expiry.properties(),
+        keep_alive: 0,
+        ..connect(Version::V5, "")
+    };
+    let peer = world.connect(&own, b"");
+    world.settle();
+    let [connack] = &told(&mut world, peer, Version::V5)[..] else {
+        panic!("one packet");
+    };
+    for promise in [
+        "Success",
+        "AssignedClientIdentifier(\"assigned\")",
+        "SessionExpiryInterval(0)",
+        "MaximumQos(false)",
+        "MaximumPacketSize(8192)",
+        "SharedSubscriptionAvailable(false)",
+    ] {
+        assert!(connack.contains(promise), "{promise} in {connack}");
+    }
+    let will = Will {
+        topic: TopicName::new("gone").unwrap(),
+        payload: Binary::new(b"").unwrap(),
+        qos: QoS::AtMostOnce,
+        retain: false,
+        properties: Properties::EMPTY,
+    };
+    for version in [Version::V31, Version::V311, Version::V5] {
+        let refused = Connect {
+            will: Some(will),
+            ..connect(version, "a")
+        };
+        let peer = world.connect(&refused, b"");
+        world.settle();
+        let told = told(&mut world, peer, version);
+        let reason = match version {
+            Version::V5 => "ImplementationSpecificError",
+            _ => "ServerUnavailable",
+        };
+        assert!(told[0].contains(reason), "{told:?}");
+        assert_eq!(world.wire.pipes[&peer].closed, Some(Close::Polite));
+    }
+    let keeps = Connect {
+        clean_start: false,
+        ..connect(Version::V311, "a")
+    };
+    let peer = world.connect(&keeps, b"");
+    world.settle();
+    assert!(told(&mut world, peer, Version::V311)[0].contains("ServerUnavailable"));
+}
+
+#[test]
+fn a_full_shard_says_so_and_serves_those_it_has() {
+    let mut world = World::new(Settings {
+        connections: 2,
+        ..tiny()
+    });
+    let a = client(&mut world, "a", &["t"]);
+    client(&mut world, "b", &["t"]);
+    for id in ["c", "d"] {
+        let peer = world.connect(&connect(Version::V5, id), b"");
+        world.settle();
+        assert!(told(&mut world, peer, Version::V5)[0].contains("QuotaExceeded"));
+    }
+    // Who is here already may come anew.
+    client(&mut world, "b", &["t"]);
+    world.feed("t", b"1", false);
+    world.settle();
+    assert_eq!(told(&mut world, a, Version::V5), ["t 1"]);
+}
+
+#[test]
+fn another_user_does_not_get_a_client_identifier() {
+    let mut world = World::new(tiny());
+    let user = |name| Connect {
+        user_name: Some(Text::new(name).unwrap()),
+        ..connect(Version::V5, "desk")
+    };
+    let first = world.connect(&user("ann"), b"");
+    world.settle();
+    told(&mut world, first, Version::V5);
+    let other = world.connect(&user("bob"), b"");
+    world.settle();
+    assert!(told(&mut world, other, Version::V5)[0].contains("NotAuthorized"));
+    let again = world.connect(&user("ann"), b"");
+    world.settle();
+    assert!(told(&mut world, again, Version::V5)[0].contains("Success"));
+    assert_eq!(
+        told(&mut world, first, Version::V5),
+        ["Disconnect SessionTakenOver"]
+    );
+}
+
+/// In one segment, with other messages on their way.
+#[test]
+fn who_publishes_retained_and_subscribes_gets_it_once() {
+    let mut world = World::new(tiny());
+    for round in 0..200 {
+        for _ in 0..round % 7 {
+            world.feed("other", b"x", false);
+        }
+        let payload = round.to_string();
+        let mut bytes = publish("own", payload.as_bytes(), true, QoS::AtMostOnce);
+        bytes.extend(subscribe(&["own"]));
+        let peer = world.connect(&connect(Version::V5, "desk"), &bytes);
+        world.settle();
+        let told = told(&mut world, peer, Version::V5);
+        assert_eq!(
+            told[1..],
+            [
+                "Suback [Success]".to_owned(),
+                format!("own {payload} retained")
+            ]
+        );
+    }
+}
+
+#[test]
+fn silence_ends_a_connection_and_a_ping_does_not() {
+    let mut world = World::new(tiny());
+    let alive = Connect {
+        keep_alive: 10,
+        ..connect(Version::V5, "alive")
+    };
+    let silent = Connect {
+        keep_alive: 10,
+        ..connect(Version::V311, "silent")
+    };
+    let alive = world.connect(&alive, b"");
+    let silent = world.connect(&silent, b"");
+    world.settle();
+    told(&mut world, alive, Version::V5);
+    for _ in 0..13 {
+        world.now.monotonic_nanos += 1_000_000_000;
+        world.send(alive, Version::V5, &Packet::Pingreq);
+        world.settle();
+    }
+    assert_eq!(
+        world.wire.pipes[&silent].closed, None,
+        "not before one and a half times"
+    );
+    world.now.monotonic_nanos += 3_000_000_000;
+    world.settle();
+    assert_eq!(world.wire.pipes[&silent].closed, Some(Close::Polite));
+    assert_eq!(world.wire.pipes[&alive].closed, None);
+    world.now.monotonic_nanos += 20_000_000_000;
+    world.settle();
+    let told = told(&mut world, alive, Version::V5);
+    assert_eq!(told.last().unwrap(), "Disconnect KeepAliveTimeout");
+    assert_eq!(world.shard.counters().ended[End::KeepAlive.number()], 2);
+}
+
+#[test]
+fn faults_are_named() {
+    let long_topic = "a/".repeat(8) + "a";
+    let mut malformed = publish("t", b"", false, QoS::AtMostOnce);
+    malformed[0] |= 0b0110;
+    for (bytes, reason) in [
+        (
+            publish("t", b"", false, QoS::AtLeastOnce),
+            ReasonCode::QosNotSupported,
+        ),
+        (
+            publish("t", &[0; 9_000], false, QoS::AtMostOnce),
+            ReasonCode::PacketTooLarge,
+        ),
+        (
+            publish(&long_topic, b"", false, QoS::AtMostOnce),
+            ReasonCode::TopicNameInvalid,
+        ),
+        (malformed, ReasonCode::MalformedPacket),
+        (b"\xF0\0".to_vec(), ReasonCode::ProtocolError),
+        (b"\x10\0".to_vec(), ReasonCode::ProtocolError),
+        // A topic alias, though none was allowed.
+        (
+            b"\x30\x07\0\x01t\x03\x23\0\x01".to_vec(),
+            ReasonCode::TopicAliasInvalid,
+        ),
+        (
+            b"\xE0\x07\0\x05\x11\0\0\0\x05".to_vec(),
+            ReasonCode::ProtocolError,
+        ),
+    ] {
+        let mut world = World::new(tiny());
+        let peer = client(&mut world, "a", &["t"]);
+        world.wire.write(peer, &bytes);
+        world.settle();
+        let expected = format!("Disconnect {reason:?}");
+        assert_eq!(told(&mut world, peer, Version::V5), [expected]);
+        assert_eq!(world.wire.pipes[&peer].closed, Some(Close::Polite));
+    }
+}
+
+#[test]
+fn topics_of_others_are_refused() {
+    let mut settings = tiny();
+    settings.limits.clients_publish_market = false;
+    let mut world = World::new(settings);
+    let filters = [
+        "#",
+        "user/ann/order/X",
+        "user/#",
+        "$share/g/t",
+        "a/b/c/d/e/f/g/h/i",
+    ];
+    let peer = world.connect(&connect(Version::V5, "b"), &subscribe(&filters));
+    world.settle();
+    assert_eq!(
+        told(&mut world, peer, Version::V5)[1],
+        "Suback [Success, NotAuthorized, NotAuthorized, SharedSubscriptionsNotSupported, TopicFilterInvalid]"
+    );
+    for topic in ["$SYS/x", "user/ann/order/X", "market/X/trade"] {
+        world
+            .wire
+            .write(peer, &publish(topic, b"", false, QoS::AtMostOnce));
+    }
+    world.feed("user/ann/order/X", b"secret", true);
+    world
+        .wire
+        .write(peer, &publish("own", b"1", false, QoS::AtMostOnce));
+    world.settle();
+    assert_eq!(told(&mut world, peer, Version::V5), ["own 1"]);
+    assert_eq!(world.shard.counters().publishes_refused, 3);
+    // MQTT 3.1 has no way to refuse.
+    let peer = world.connect(
+        &connect(Version::V31, "c"),
+        &subscribe_as(Version::V31, &["user/#"]),
+    );
+    world.settle();
+    assert_eq!(world.wire.pipes[&peer].closed, Some(Close::Polite));
+}
+
+#[test]
+fn no_client_gets_a_packet_larger_than_it_takes() {
+    let mut world = World::new(tiny());
+    let size = block(Property::MaximumPacketSize(100));
+    let small = Connect {
+        properties: size.properties(),
+        ..connect(Version::V5, "small")
+    };
+    let small = world.connect(&small, &subscribe(&["t"]));
+    let large = client(&mut world, "large", &["t"]);
+    world.settle();
+    told(&mut world, small, Version::V5);
+    world.feed("t", &[b'x'; 100], true);
+    world.feed("t", b"y", false);
+    world.settle();
+    assert_eq!(told(&mut world, small, Version::V5), ["t y"]);
+    assert_eq!(told(&mut world, large, Version::V5).len(), 2);
+    // Nor as a retained message.
+    world.wire.write(small, &subscribe(&["t"]));
+    world.settle();
+    assert_eq!(told(&mut world, small, Version::V5), ["Suback [Success]"]);
+}
+
+#[test]
+fn subscription_identifiers_and_retain_as_published_make_frames_of_their_own() {
+    let mut world = World::new(tiny());
+    let block_of = |identifier: u32, filters: &[&str], retain_as_published| {
+        let mut subscriptions = SubscriptionBlock::new();
+        for filter in filters {
+            let options = SubscriptionOptions {
+                retain_as_published,
+                ..SubscriptionOptions::at_most(QoS::AtMostOnce)
+            };
+            subscriptions.push(TopicFilter::new(filter).unwrap(), options);
+        }
+        let identifier = ringcast_codec::mqtt::SubscriptionIdentifier::new(identifier).unwrap();
+        let properties = block(Property::SubscriptionIdentifier(identifier));
+        let packet = Packet::Subscribe(Subscribe {
+            packet_id: PacketId::new(1).unwrap(),
+            properties: properties.properties(),
+            subscriptions: subscriptions.subscriptions(),
+        });
+        encoded(Version::V5, &packet)
+    };
+    let mut first = block_of(5, &["a/+"], false);
+    first.extend(block_of(3, &["a/b"], true));
+    let second = block_of(5, &["#"], false);
+    let peers = [
+        world.connect(&connect(Version::V5, "1"), &first),
+        world.connect(&connect(Version::V5, "2"), &second),
+        world.connect(&connect(Version::V5, "3"), &subscribe(&["#"])),
+    ];
+    world.settle();
+    peers.iter().for_each(|peer| _ = world.wire.take(*peer));
+    world.feed("a/b", b"1", true);
+    world.settle();
+    let mut got = Vec::new();
+    for peer in peers {
+        let bytes = world.wire.take(peer);
+        packets(Version::V5, &bytes, |packet| {
+            let Packet::Publish(publish) = packet else {
+                panic!("{packet:?}")
+            };
+            let identifiers: Vec<_> = publish
+                .properties
+                .subscription_identifiers()
+                .map(|identifier| identifier.get())
+                .collect();
+            got.push((identifiers, publish.retain));
+        });
+    }
+    assert_eq!(got, [(vec![3, 5], true), (vec![5], false), (vec![], false)]);
+    assert_eq!(world.shard.counters().frames, 3);
+}
+
+#[test]
+fn equal_members_share_one_frame_and_one_append() {
+    let mut world = World::new(tiny());
+    let peers: Vec<_> = (0..20)
+        .map(|n| client(&mut world, &n.to_string(), &["t", "u"]))
+        .collect();
+    world.feed("t", b"1", false);
+    world.settle();
+    let counters = *world.shard.counters();
+    assert_eq!(
+        (counters.frames, counters.appends, counters.deliveries),
+        (1, 1, 20)
+    );
+    for peer in peers {
+        assert_eq!(told(&mut world, peer, Version::V5), ["t 1"]);
+    }
+}
+
+/// All that the class of a topic promises to a client that takes nothing for a while.
+#[test]
+fn each_policy_does_what_it_says() {
+    for (topic, expected) in [
+        ("queue/a", "all"),
+        ("conflate/a", "newest"),
+        ("drop/a", "some"),
+        ("strict/a", "end"),
+    ] {
+        let mut world = World::new(tiny());
+        let healthy = client(&mut world, "healthy", &["#"]);
+        let slow = client(&mut world, "slow", &["#"]);
+        world.wire.pipes.get_mut(&slow).unwrap().capacity = 1_000;
+        let mut healthy_got = 0;
+        for number in 0..300 {
+            let payload = format!("{number:>100}");
+            assert!(world.feed(topic, payload.as_bytes(), false));
+            world.settle();
+            healthy_got += told(&mut world, healthy, Version::V5).len();
+        }
+        assert_eq!(healthy_got, 300, "who is healthy gets all");
+        world.wire.pipes.get_mut(&slow).unwrap().capacity = usize::MAX;
+        let mut got = String::new();
+        let mut bytes = Vec::new();
+        loop {
+            let more = world.wire.take(slow);
+            if more.is_empty() {
+                break;
+            }
+            bytes.extend(more);
+            world.settle();
+        }
+        let mut numbers = Vec::new();
+        let rest = packets(Version::V5, &bytes, |packet| match packet {
+            Packet::Publish(publish) => {
+                let text = std::str::from_utf8(publish.payload).unwrap();
+                numbers.push(text.trim().parse::<u32>().unwrap());
+            }
+            other => got = format!("{other:?}"),
+        });
+        assert!(numbers.is_sorted_by(|a, b| a < b), "in order, each once");
+        match expected {
+            "all" => assert_eq!(numbers.len(), 300),
+            "newest" => {
+                assert!(numbers.len() < 150, "{}", numbers.len());
+                assert_eq!(numbers.last(), Some(&299));
+            }
+            "some" => {
+                assert!(numbers.len() < 150, "{}", numbers.len());
+                assert_eq!(world.shard.counters().drops + numbers.len() as u64, 300);
+                world.feed(topic, b"300", false);
+                world.settle();
+                assert_eq!(
+                    told(&mut world, slow, Version::V5),
+                    [format!("{topic} 300")]
+                );
+            }
+            _ => {
+                assert!(numbers.len() < 150, "{}", numbers.len());
+                // Closed in the middle of a frame: without a word.
+                assert_eq!(world.wire.pipes[&slow].closed, Some(Close::Abrupt));
+                assert!(!rest.is_empty() || got.contains("QuotaExceeded"));
+                assert_eq!(world.shard.counters().ended[End::TooSlow.number()], 1);
+            }
+        }
+        assert_eq!(world.shard.gauges().lagging, 0);
+        if expected != "some" {
+            assert_eq!(world.shard.counters().drops, 0);
+        }
+    }
+}
+
+#[test]
+fn a_queue_that_is_full_ends_those_who_need_it() {
+    let mut world = World::new(tiny());
+    let slow: Vec<_> = (0..5)
+        .map(|n| client(&mut world, &n.to_string(), &["queue/#"]))
+        .collect();
+    for (place, peer) in slow.iter().enumerate() {
+        world.wire.pipes.get_mut(peer).unwrap().capacity = place * 500;
+    }
+    for number in 0..1_000 {
+        assert!(world.feed("queue/a", format!("{number:>100}").as_bytes(), false));
+        world.settle();
+    }
+    assert_eq!(world.shard.counters().ended[End::TooSlow.number()], 5);
+    // What the arena still holds frames of, not what was published.
+    assert!(world.shard.gauges().stored < 200);
+}
+
+/// More members than a turn sends to, and an arena that they fill again and again.
+#[test]
+fn routing_waits_for_sweeps() {
+    let mut world = World::new(Settings {
+        connections: 3_000,
+        cohorts: 3_000,
+        outbox_bytes: 8 << 20,
+        input_bytes: 8 << 20,
+        ..tiny()
+    });
+    let peers: Vec<_> = (0..3_000)
+        .map(|n| {
+            world.connect(
+                &connect(Version::V311, &n.to_string()),
+                &subscribe_as(Version::V311, &["t"]),
+            )
+        })
+        .collect();
+    world.settle();
+    peers.iter().for_each(|peer| _ = world.wire.take(*peer));
+    let mut sent = 0;
+    while sent < 400 {
+        if world.feed("t", &[b'x'; 1_000], false) {
+            sent += 1;
+        } else {
+            world.turn();
+        }
+    }
+    world.settle();
+    assert!(
+        world.shard.counters().routing_paused > 0,
+        "{:?}",
+        world.shard.counters()
+    );
+    for peer in peers {
+        let mut got = 0;
+        let bytes = world.wire.take(peer);
+        packets(Version::V311, &bytes, |_| got += 1);
+        assert_eq!(got, 400);
+    }
+}
+
+/// A record with more cohorts than a turn appends to, some of which leave meanwhile.
+#[test]
+fn a_record_goes_on_in_the_next_turn() {
+    let count = 5_000;
+    let mut world = World::new(Settings {
+        connections: count + 1,
+        cohorts: count as usize,
+        outbox_bytes: 8 << 20,
+        input_bytes: 8 << 20,
+        filters: 2 * count as usize,
+        subscriptions: 3 * count as usize,
+        ..tiny()
+    });
+    let peers: Vec<_> = (0..count)
+        .map(|n| {
+            let own = format!("own/{n}");
+            let bytes = subscribe(&["t", &own]);
+            world.connect(&connect(Version::V5, &n.to_string()), &bytes)
+        })
+        .collect();
+    world.settle();
+    peers.iter().for_each(|peer| _ = world.wire.take(*peer));
+    world.feed("t", b"1", false);
+    world.turn();
+    assert!(
+        world.shard.counters().appends < count.into(),
+        "it is not done"
+    );
+    for peer in &peers[..50] {
+        world.wire.end(*peer);
+    }
+    let late = world.connect(&connect(Version::V5, "late"), &subscribe(&["t"]));
+    world.settle();
+    for peer in &peers[50..] {
+        assert_eq!(told(&mut world, *peer, Version::V5), ["t 1"]);
+    }
+    assert_eq!(
+        told(&mut world, late, Version::V5).len(),
+        2,
+        "CONNACK and SUBACK only"
+    );
+}
+
+#[test]
+fn ten_thousand_filters_in_one_packet() {
+    let count = 10_000;
+    let mut settings = tiny();
+    settings.filters = count + 10;
+    settings.subscriptions = 2 * count;
+    settings.limits.packet_bytes_max = 1 << 20;
+    settings.limits.subscriptions_per_connection = count as u32;
+    settings.input_bytes = 1 << 20;
+    let mut world = World::new(settings);
+    let filters: Vec<_> = (0..=count).map(|n| format!("topic/{n}")).collect();
+    let filters: Vec<_> = filters.iter().map(String::as_str).collect();
+    let peer = world.connect(&connect(Version::V5, "a"), &subscribe(&filters));
+    let other = client(&mut world, "b", &["topic/5"]);
+    world.settle();
+    let told_first = told(&mut world, peer, Version::V5);
+    let reasons = &told_first[1];
+    assert_eq!(reasons.matches("Success").count(), count);
+    assert!(
+        reasons.ends_with("QuotaExceeded]"),
+        "one more than it may have"
+    );
+    world.feed("topic/5", b"1", false);
+    world.feed("topic/9999", b"2", false);
+    world.feed("topic/10000", b"3", false);
+    world.settle();
+    assert_eq!(
+        told(&mut world, peer, Version::V5),
+        ["topic/5 1", "topic/9999 2"]
+    );
+    assert_eq!(told(&mut world, other, Version::V5), ["topic/5 1"]);
+}
+
+#[test]
+fn a_drain_lets_all_go_in_order_and_closes_the_rest_in_time() {
+    let mut world = World::new(tiny());
+    let peers: Vec<_> = (0..10)
+        .map(|n| client(&mut world, &n.to_string(), &["t"]))
+        .collect();
+    let stuck = peers[4];
+    world.wire.pipes.get_mut(&stuck).unwrap().capacity = 3;
+    world.feed("t", b"1", false);
+    world.settle();
+    world.shard.drain(2, 10);
+    world.turn();
+    let closed = |world: &World| {
+        let closed = peers
+            .iter()
+            .filter(|peer| world.wire.pipes[peer].closed.is_some());
+        closed.count()
+    };
+    assert!(closed(&world) <= 2);
+    for _ in 0..6 {
+        world.now.monotonic_nanos += 1_000_000_000;
+        world.settle_turns(20);
+    }
+    assert_eq!(
+        closed(&world),
+        9,
+        "all but the one that did not take what was sent"
+    );
+    for peer in peers.iter().filter(|peer| **peer != stuck) {
+        let told = told(&mut world, *peer, Version::V5);
+        assert_eq!(told, ["t 1", "Disconnect ServerShuttingDown"]);
+    }
+    let newcomer = world.connect(&connect(Version::V5, "new"), b"");
+    world.settle_turns(20);
+    assert!(told(&mut world, newcomer, Version::V5)[0].contains("ServerUnavailable"));
+    world.now.monotonic_nanos += 5_000_000_000;
+    world.settle_turns(20);
+    assert_eq!(world.wire.pipes[&stuck].closed, Some(Close::Abrupt));
+    assert!(world.shard.is_drained());
+}
+
+/// A client that answers nothing, pings without end and takes no answers.
+#[test]
+fn who_takes_no_answers_gets_no_more_and_is_closed() {
+    let mut world = World::new(tiny());
+    let peer = client(&mut world, "a", &["nothing"]);
+    world.wire.pipes.get_mut(&peer).unwrap().capacity = 10;
+    world.wire.write(peer, &b"\xC0\0".repeat(100_000));
+    world.settle_turns(50);
+    let kept = world.shard.gauges().input_bytes;
+    assert!(kept <= 64 * 1024, "{kept}");
+    world.now.monotonic_nanos += 31_000_000_000;
+    world.settle_turns(50);
+    assert_eq!(world.shard.counters().ended[End::TooSlow.number()], 1);
+    assert_eq!(world.shard.gauges().input_bytes, 0);
+}
+
+#[test]
+fn messages_that_expire_count_down_and_are_not_sent_when_they_have() {
+    let mut world = World::new(tiny());
+    let peer = client(&mut world, "a", &["t"]);
+    let expires_micros = world.now.wall_nanos / 1000 + 5_000_000;
+    world.feed_message(ringcast_ring::Message {
+        topic: b"t",
+        payload: b"1",
+        retain: true,
+        expires_micros,
+        ..Default::default()
+    });
+    world.settle();
+    let expiry = |world: &mut World, bytes: &[u8]| {
+        world.wire.write(peer, bytes);
+        world.settle();
+        let bytes = world.wire.take(peer);
+        let mut found = None;
+        packets(Version::V5, &bytes, |packet| {
+            if let Packet::Publish(publish) = packet {
+                found = publish.properties.message_expiry_interval();
+            }
+        });
+        found
+    };
+    assert_eq!(expiry(&mut world, b""), Some(5));
+    world.now.wall_nanos += 3_000_000_000;
+    assert_eq!(expiry(&mut world, &subscribe(&["t"])), Some(2));
+    world.now.wall_nanos += 3_000_000_000;
+    assert_eq!(expiry(&mut world, &subscribe(&["t"])), None);
+}
+
+#[test]
+fn conflated_market_messages_say_so() {
+    let classes = vec![DeliveryClass {
+        filter: "market/#".into(),
+        slow: SlowPolicy::Conflate,
+        ..DeliveryClass::OTHER
+    }];
+    let mut world = World::new(Settings {
+        classes: DeliveryClasses::new(classes).unwrap(),
+        ..tiny()
+    });
+    let slow = client(&mut world, "slow", &["market/X/bbo"]);
+    world.wire.pipes.get_mut(&slow).unwrap().capacity = 0;
+    for number in 1..200 {
+        let before = number - 1;
+        let body = format!(
+            "{{\"ch\":\"bbo\",\"s\":\"X\",\"seq\":{number},\"prev\":{before},\"ts\":1,\"ti\":1,\"data\":{{\"bp\":\"1\",\"bq\":\"1\",\"ap\":\"2\",\"aq\":\"1\"}}}}"
+        );
+        world.feed("market/X/bbo", body.as_bytes(), false);
+        world.settle();
+    }
+    world.wire.pipes.get_mut(&slow).unwrap().capacity = usize::MAX;
+    world.wire.take(slow);
+    world.settle();
+    let told = told(&mut world, slow, Version::V5);
+    let last = told.last().unwrap();
+    assert!(
+        last.contains("\"seq\":199,\"conflated\":true,\"ts\":1"),
+        "{last}"
+    );
+}
