@@ -5,6 +5,7 @@
 //! so it never outlives who started it.
 
 use crate::error::Error;
+use crate::memory;
 use nix::sys::socket::{Backlog, listen};
 use nix::time::{ClockId, clock_gettime};
 use nix::unistd::Pid;
@@ -50,9 +51,9 @@ impl Child {
         self.address
     }
 
-    /// Nanoseconds of processor time that it used.
-    pub(crate) fn cpu_nanos(&self) -> Option<u64> {
-        self.process.cpu_nanos()
+    /// The process.
+    pub(crate) fn process(&self) -> &Process {
+        &self.process
     }
 
     /// Tells it to go on.
@@ -114,6 +115,16 @@ impl Process {
     /// Whether it has ended.
     pub(crate) fn has_ended(&mut self) -> bool {
         !matches!(self.0.try_wait(), Ok(None))
+    }
+
+    /// What it says on standard error, which was asked for; once.
+    pub(crate) fn errors(&mut self) -> Option<std::process::ChildStderr> {
+        self.0.stderr.take()
+    }
+
+    /// Bytes of its memory that are resident.
+    pub(crate) fn resident_bytes(&self) -> io::Result<u64> {
+        memory::resident_bytes(self.0.id())
     }
 
     /// Nanoseconds of processor time that it used, in all its threads.

@@ -40,6 +40,11 @@ impl Times {
         self.0.value_at_percentile(percent) as f64
     }
 
+    /// The mean in nanoseconds.
+    pub(crate) fn mean(&self) -> f64 {
+        self.0.mean()
+    }
+
     /// The longest, in nanoseconds.
     pub(crate) fn max(&self) -> f64 {
         self.0.max() as f64

@@ -3,143 +3,175 @@
 //!
 //! A new one is a variant here, with its name, its dialect and how it starts.
 
+mod engine;
+mod peers;
+
+pub(crate) use engine::Idle;
+pub(crate) use peers::Peer;
+
 use crate::child::{Child, Process};
 use crate::error::Error;
-use crate::probe::{Dialect, Target};
+use crate::probe::{Dialect, Interest, STAMP_BYTES, Stages, Target, Workload};
+use engine::Engine;
 use ringcast_benches::Core;
-use std::io::ErrorKind;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::process::{Command, Stdio};
-use std::thread;
-use std::time::{Duration, Instant};
-
-/// How often a server is started at another port when it does not begin to listen:
-/// somebody else may have taken the port that was found free.
-const STARTS_MAX: usize = 3;
-
-/// How long a server may take until it listens.
-const START_TIME_MAX: Duration = Duration::from_secs(10);
-
-/// How long to wait before looking again whether it does.
-const LOOK_AGAIN: Duration = Duration::from_millis(2);
+use std::net::SocketAddr;
+use std::path::PathBuf;
 
 /// Who can be measured.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Contestant {
     /// The bare relay, which asks for work again and again.
     Relay,
     /// The bare relay, which sleeps while there is none.
     RelayParked,
-    /// Eclipse Mosquitto, of the system's package.
-    Mosquitto,
+    /// Our engine: its program, and what it does while there is no work.
+    Ringcast(PathBuf, Idle),
+    /// Another one's, of the system's package.
+    Peer(Peer),
     /// A server that somebody else started, and that speaks this.
     Running(SocketAddr, Dialect),
 }
 
+/// What a server must be made ready for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Needs {
+    /// How many connections it will have.
+    pub(crate) connections: usize,
+    /// How many filters they will have subscribed to altogether.
+    pub(crate) subscriptions: usize,
+    /// Whether subscribers want different things.
+    pub(crate) by_topic: bool,
+    /// Bytes of each message's payload.
+    pub(crate) payload_bytes: usize,
+    /// What is done with who does not read: a policy's name in the engine's settings.
+    pub(crate) slow: Slow,
+}
+
+/// What the engine does with deliveries to who does not read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Slow {
+    /// Keeps them all, up to a bound
+    Queue,
+    /// Gives the newest of each topic, later
+    Conflate,
+    /// Leaves them out
+    Drop,
+    /// Ends the connection
+    Disconnect,
+}
+
+impl Needs {
+    /// Those of a workload.
+    pub(crate) fn of(workload: &Workload) -> Self {
+        let connections = workload.connections();
+        Self {
+            connections,
+            subscriptions: connections * workload.interest.filters(),
+            by_topic: matches!(workload.interest, Interest::WatchLists { .. }),
+            payload_bytes: workload.payload_bytes,
+            slow: Slow::Queue,
+        }
+    }
+}
+
 impl Contestant {
     /// For people.
-    pub(crate) fn name(self) -> String {
+    pub(crate) fn name(&self) -> String {
         match self {
             Self::Relay => "relay".to_owned(),
             Self::RelayParked => "relay, parked".to_owned(),
-            Self::Mosquitto => "mosquitto".to_owned(),
+            Self::Ringcast(..) => "ringcast".to_owned(),
+            Self::Peer(peer) => peer.name().to_owned(),
             Self::Running(address, _) => address.to_string(),
         }
     }
 
     /// Starts it on a processor; it listens when this returns.
-    pub(crate) fn start(self, core: Core) -> Result<Server, Error> {
+    pub(crate) fn start(&self, core: Core, needs: &Needs) -> Result<Server, Error> {
         match self {
-            Self::Relay => Child::start(core, &["relay"]).map(Server::Own),
-            Self::RelayParked => Child::start(core, &["relay", "--parked"]).map(Server::Own),
-            Self::Mosquitto => start_mosquitto(core),
-            Self::Running(address, dialect) => Ok(Server::Foreign(address, dialect, None)),
+            Self::Relay => start_relay(core, &[], needs),
+            Self::RelayParked => start_relay(core, &["--parked"], needs),
+            Self::Ringcast(program, idle) => {
+                Engine::start(program, *idle, core, needs).map(Server::Engine)
+            }
+            Self::Peer(peer) => {
+                let (address, process) = peer.start(core, needs)?;
+                Ok(Server::Foreign(address, peer.dialect(), Some(process)))
+            }
+            Self::Running(address, dialect) => Ok(Server::Foreign(*address, *dialect, None)),
         }
     }
+}
+
+fn start_relay(core: Core, options: &[&str], needs: &Needs) -> Result<Server, Error> {
+    let mut arguments = vec!["relay"];
+    arguments.extend(options);
+    // Its messages are payloads and nothing else.
+    let bytes = needs.payload_bytes.max(STAMP_BYTES).to_string();
+    if needs.by_topic {
+        arguments.extend(["--by-topic", &bytes]);
+    }
+    let dialect = if needs.by_topic {
+        Dialect::Routed
+    } else {
+        Dialect::Bare
+    };
+    Ok(Server::Own(Child::start(core, &arguments)?, dialect))
 }
 
 /// A server that runs.
 #[derive(Debug)]
 pub(crate) enum Server {
-    /// A child of this program, which speaks the bare dialect.
-    Own(Child),
+    /// A child of this program.
+    Own(Child, Dialect),
+    /// The engine.
+    Engine(Engine),
     /// Another program, which is ours to end only if we have its process.
     Foreign(SocketAddr, Dialect, Option<Process>),
+}
+
+impl Server {
+    fn process(&self) -> Option<&Process> {
+        match self {
+            Self::Own(child, _) => Some(child.process()),
+            Self::Engine(engine) => Some(engine.process()),
+            Self::Foreign(_, _, process) => process.as_ref(),
+        }
+    }
+
+    /// Bytes of its memory that are resident, if its process is ours.
+    pub(crate) fn resident_bytes(&self) -> Result<Option<u64>, Error> {
+        self.process()
+            .map(Process::resident_bytes)
+            .transpose()
+            .map_err(Error::system("reading a server's memory"))
+    }
 }
 
 impl Target for Server {
     fn address(&self) -> SocketAddr {
         match self {
-            Self::Own(child) => child.address(),
+            Self::Own(child, _) => child.address(),
+            Self::Engine(engine) => engine.address(),
             Self::Foreign(address, ..) => *address,
         }
     }
 
     fn dialect(&self) -> Dialect {
         match self {
-            Self::Own(_) => Dialect::Bare,
-            Self::Foreign(_, dialect, _) => *dialect,
+            Self::Own(_, dialect) | Self::Foreign(_, dialect, _) => *dialect,
+            Self::Engine(_) => Dialect::Mqtt,
         }
     }
 
     fn cpu_nanos(&self) -> Option<u64> {
+        self.process()?.cpu_nanos()
+    }
+
+    fn stages(&self) -> Result<Option<Stages>, Error> {
         match self {
-            Self::Own(child) => child.cpu_nanos(),
-            Self::Foreign(_, _, process) => process.as_ref()?.cpu_nanos(),
+            Self::Engine(engine) => engine.stages().map(Some),
+            Self::Own(..) | Self::Foreign(..) => Ok(None),
         }
     }
-}
-
-/// As it comes, but for small messages at once and no journal.
-fn start_mosquitto(core: Core) -> Result<Server, Error> {
-    const PROGRAM: &str = "mosquitto";
-    for _ in 0..STARTS_MAX {
-        let address = free_address()?;
-        let mut command = Command::new(PROGRAM);
-        // Debian has it where only root's PATH leads.
-        let path = std::env::var("PATH").unwrap_or_default();
-        command.env("PATH", format!("{path}:/usr/sbin:/usr/local/sbin"));
-        command.args(["-c", "/dev/stdin"]).stdin(Stdio::piped());
-        command.stdout(Stdio::null()).stderr(Stdio::null());
-        let mut process = Process::start(core, command).map_err(|error| match error.kind() {
-            ErrorKind::NotFound => Error::ProgramMissing { program: PROGRAM },
-            _ => Error::system("starting mosquitto")(error),
-        })?;
-        let settings = format!(
-            "listener {} {}\nallow_anonymous true\npersistence false\nset_tcp_nodelay true\n",
-            address.port(),
-            address.ip()
-        );
-        process
-            .give(settings.as_bytes())
-            .map_err(Error::system("giving mosquitto its settings"))?;
-        if listens(address, &mut process) {
-            return Ok(Server::Foreign(address, Dialect::Mqtt, Some(process)));
-        }
-    }
-    Err(Error::ServerFailed {
-        server: PROGRAM.to_owned(),
-    })
-}
-
-/// An address of loopback at whose port nobody listens at this moment.
-fn free_address() -> Result<SocketAddr, Error> {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
-        .and_then(|listener| listener.local_addr())
-        .map_err(Error::system("finding a free port"))
-}
-
-/// Waits until a process listens; not if it ends before, or takes too long.
-fn listens(address: SocketAddr, process: &mut Process) -> bool {
-    let deadline = Instant::now() + START_TIME_MAX;
-    while Instant::now() < deadline {
-        if process.has_ended() {
-            return false;
-        }
-        if TcpStream::connect(address).is_ok() {
-            return true;
-        }
-        thread::sleep(LOOK_AGAIN);
-    }
-    false
 }

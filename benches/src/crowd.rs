@@ -6,19 +6,19 @@
 //! is left when all have gone: nothing may be.
 
 mod attackers;
-mod clients;
+pub(crate) mod clients;
 pub(crate) mod server;
 
 use crate::child::Child;
 use crate::environment::make_room;
 use crate::error::Error;
+use crate::memory::available_bytes;
+use crate::probe::{Greeting, mqtt};
 use crate::report::{Figure, Rounds, Table, What};
 use attackers::Attackers;
-use clients::Clients;
+use clients::{Clients, Entrance};
 use ringcast_benches::Core;
 use std::collections::BTreeMap;
-use std::fs;
-use std::io;
 use std::time::{Duration, Instant};
 
 /// The options of `crowd`.
@@ -148,9 +148,14 @@ fn meet(connections: u32, round: u8, how: How, core: Core) -> Result<Met, Error>
         }
         _ => None,
     };
-    let nanos_before = child.cpu_nanos().unwrap_or(0);
-    let connecting = clients.connect(alone)?;
-    let server_nanos = child.cpu_nanos().unwrap_or(0) - nanos_before;
+    let nanos_before = child.process().cpu_nanos().unwrap_or(0);
+    let entrance = if alone {
+        Entrance::Ended
+    } else {
+        Entrance::Greeted(&greeting)
+    };
+    let connecting = clients.connect(&entrance)?;
+    let server_nanos = child.process().cpu_nanos().unwrap_or(0) - nanos_before;
     if how != How::Door {
         drop(attackers);
         clients.leave()?;
@@ -198,6 +203,14 @@ fn meet(connections: u32, round: u8, how: How, core: Core) -> Result<Met, Error>
     })
 }
 
+/// What a client says, and is answered: it only connects.
+fn greeting(client: u32) -> Greeting {
+    Greeting {
+        said: mqtt::connect_packet(&format!("crowd-{client:07}")),
+        answer: mqtt::WELCOME.to_vec(),
+    }
+}
+
 /// What a server, and the host, hold at a time.
 struct Held {
     open: i64,
@@ -212,19 +225,9 @@ impl Held {
         Ok(Self {
             open: child.read_number()?,
             descriptors: child.read_number()?,
-            resident: 1024 * child.read_number::<i64>()?,
-            host: -available_bytes().map_err(Error::system("reading /proc/meminfo"))?,
+            resident: child.read_number()?,
+            // What it has less of.
+            host: -(available_bytes().map_err(Error::system("reading /proc/meminfo"))? as i64),
         })
     }
-}
-
-/// Memory that the host could still give.
-fn available_bytes() -> io::Result<i64> {
-    let memory = fs::read_to_string("/proc/meminfo")?;
-    let line = memory
-        .lines()
-        .find_map(|line| line.strip_prefix("MemAvailable:"));
-    let kib = line.and_then(|line| line.split_whitespace().next()?.parse::<i64>().ok());
-    kib.map(|kib| 1024 * kib)
-        .ok_or_else(|| io::ErrorKind::InvalidData.into())
 }

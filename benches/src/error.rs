@@ -33,12 +33,26 @@ pub(crate) enum Error {
     /// A server's program is not there.
     ProgramMissing {
         /// How it is called.
-        program: &'static str,
+        program: String,
+        /// How it comes here.
+        remedy: &'static str,
     },
     /// A server ended, or never began to answer.
     ServerFailed {
         /// Which one.
         server: String,
+    },
+    /// A server's program did not begin to serve.
+    StartFailed {
+        /// Which one.
+        program: String,
+        /// What it said last.
+        said: String,
+    },
+    /// A server does not tell a figure that it is asked for.
+    MetricMissing {
+        /// How it is called.
+        name: &'static str,
     },
     /// A server answered the handshake with something else than agreement.
     Refused {
@@ -49,6 +63,13 @@ pub(crate) enum Error {
     Delivery {
         /// Which one, counted from 0.
         subscriber: usize,
+        /// What is wrong.
+        fault: DeliveryFault,
+    },
+    /// One that comes and goes got what it should not have got.
+    Churner {
+        /// Which one, counted from 0.
+        churner: usize,
         /// What is wrong.
         fault: DeliveryFault,
     },
@@ -86,6 +107,30 @@ pub(crate) enum DeliveryFault {
         expected: u64,
         /// The one that came.
         found: u64,
+    },
+    /// Another message of a topic than the next one.
+    OfTopic {
+        /// Which topic.
+        topic: u32,
+        /// The number in its topic of the next one.
+        expected: u32,
+        /// That of the one that came.
+        found: u32,
+    },
+    /// A message that was not published yet.
+    NeverPublished {
+        /// Its sequence.
+        sequence: u64,
+    },
+    /// A message of a topic that it has not subscribed to, or no more.
+    Unwanted {
+        /// Which topic.
+        topic: u32,
+    },
+    /// Nothing came any more.
+    Stuck {
+        /// What was awaited.
+        awaited: &'static str,
     },
     /// No message at all, described.
     Foreign(String),
@@ -129,10 +174,15 @@ impl fmt::Display for Error {
                  raise it (ulimit -Hn {needed}; LimitNOFILE={needed}; docker run --ulimit \
                  nofile={needed})"
             ),
-            Self::ProgramMissing { program } => write!(
-                formatter,
-                "there is no program {program}: apt-get install {program}"
-            ),
+            Self::ProgramMissing { program, remedy } => {
+                write!(formatter, "there is no program {program}: {remedy}")
+            }
+            Self::StartFailed { program, said } => {
+                write!(formatter, "{program} did not begin to serve: {said}")
+            }
+            Self::MetricMissing { name } => {
+                write!(formatter, "the engine's /metrics has no {name}")
+            }
             Self::ServerFailed { server } => {
                 write!(formatter, "{server} does not run, or does not answer")
             }
@@ -140,6 +190,7 @@ impl fmt::Display for Error {
             Self::Delivery { subscriber, fault } => {
                 write!(formatter, "subscriber {subscriber}: {fault}")
             }
+            Self::Churner { churner, fault } => write!(formatter, "churner {churner}: {fault}"),
             Self::Silence { delivered, due } => write!(
                 formatter,
                 "nothing arrives any more: {delivered} deliveries of {due} came"
@@ -166,6 +217,27 @@ impl fmt::Display for DeliveryFault {
             Self::Sequence { expected, found } => {
                 write!(formatter, "message {found} came where {expected} was due")
             }
+            Self::OfTopic {
+                topic,
+                expected,
+                found,
+            } => write!(
+                formatter,
+                "message {found} of topic {topic} came where {expected} was due"
+            ),
+            Self::NeverPublished { sequence } => {
+                write!(
+                    formatter,
+                    "message {sequence} came, which was not published yet"
+                )
+            }
+            Self::Unwanted { topic } => {
+                write!(
+                    formatter,
+                    "a message of topic {topic} came, which it did not want"
+                )
+            }
+            Self::Stuck { awaited } => write!(formatter, "{awaited} did not come"),
             Self::Foreign(what) => write!(formatter, "no message of ours came, but {what}"),
             Self::Closed(last) if last.is_empty() => {
                 write!(formatter, "the server closed the connection")

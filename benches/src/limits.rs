@@ -1,44 +1,19 @@
-//! A run: everything in turn, several rounds of it, then the report.
-//!
-//! Within a round those who are compared do the same thing one right after the other,
-//! and who begins changes from round to round.
+//! `limits` and `probe`: the machine with nothing around it, the bare relay, and servers
+//! that run already.
 
-use crate::contestant::Contestant;
-use crate::environment::{Environment, cores, make_room};
+use crate::contestant::{Contestant, Needs, Peer};
 use crate::error::Error;
 use crate::machine::fan_out::{self, FanOut};
 use crate::machine::sender::Method;
 use crate::machine::{Cores, ping_pong, ring_hop, wake};
-use crate::probe::{Dialect, Pace, Workload};
-use crate::report::{Figure, Rounds, Row, Table, What};
-use serde::Serialize;
+use crate::measurement::{Common, Measurement, Scale, in_turn};
+use crate::probe::{Dialect, Interest, Pace, Workload};
+use crate::report::{Figure, Rounds, What};
 use std::collections::BTreeMap;
-use std::fs;
 use std::net::SocketAddr;
-use std::path::PathBuf;
-
-/// Rounds of a whole run: fewer do not tell apart what is less than 8 % apart.
-const ROUNDS: usize = 7;
 
 /// The most connections of any row.
 const CONNECTIONS_MAX: u64 = 10_000;
-
-/// What both subcommands know.
-#[derive(Debug, clap::Args)]
-pub(crate) struct Common {
-    /// A short run whose figures mean little: two rounds, short ones
-    #[arg(long)]
-    quick: bool,
-    /// How many rounds, instead of 7, or 2 with --quick
-    #[arg(long, value_parser = clap::value_parser!(u8).range(1..))]
-    rounds: Option<u8>,
-    /// The processors to use, instead of the first two; best of different physical cores
-    #[arg(long, value_names = ["SERVER", "PROBE"], num_args = 2)]
-    cores: Vec<usize>,
-    /// Writes all figures here, too
-    #[arg(long, value_name = "FILE")]
-    json: Option<PathBuf>,
-}
 
 /// The options of `limits`.
 #[derive(Debug, clap::Args)]
@@ -46,14 +21,8 @@ pub(crate) struct LimitsArguments {
     #[command(flatten)]
     common: Common,
     /// Measures these servers in the same run
-    #[arg(long, value_enum)]
-    beside: Vec<Beside>,
-}
-
-/// Servers that can be measured beside the bare relay.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum Beside {
-    Mosquitto,
+    #[arg(long, value_enum, value_delimiter = ',')]
+    beside: Vec<Peer>,
 }
 
 /// The options of `probe`.
@@ -79,9 +48,7 @@ struct TargetArguments {
 /// `limits`: the machine, then the bare relay and who is measured beside it.
 pub(crate) fn run(arguments: &LimitsArguments) -> Result<(), Error> {
     let mut contestants = vec![Contestant::Relay, Contestant::RelayParked];
-    contestants.extend(arguments.beside.iter().map(|beside| match beside {
-        Beside::Mosquitto => Contestant::Mosquitto,
-    }));
+    contestants.extend(arguments.beside.iter().copied().map(Contestant::Peer));
     measure(&arguments.common, true, &contestants)
 }
 
@@ -95,88 +62,25 @@ pub(crate) fn probe(arguments: &ProbeArguments) -> Result<(), Error> {
 }
 
 fn measure(common: &Common, with_machine: bool, servers: &[Contestant]) -> Result<(), Error> {
-    let cores = cores(&common.cores)?;
-    make_room(CONNECTIONS_MAX)?;
-    let environment = Environment::look(cores);
-    println!("{environment}\n");
-    let scale = Scale::new(common);
-    // Whatever this process does itself is the probe's part.
-    cores.probe.pin();
-    let mut rounds = Rounds::default();
+    let mut measurement = Measurement::begin(common, CONNECTIONS_MAX)?;
+    let (cores, scale) = (measurement.cores, measurement.scale);
     for round in 0..scale.rounds {
         eprintln!("round {} of {}", round + 1, scale.rounds);
         if with_machine {
-            bare_loops(cores, &scale, &mut rounds)?;
+            bare_loops(cores, &scale, &mut measurement.rounds)?;
         }
         for workload in WORKLOADS {
-            for turn in 0..servers.len() {
-                let contestant = servers[(round + turn) % servers.len()];
-                let server = contestant.start(cores.server)?;
-                let figures = workload.run(&server, scale.nanos(&workload))?;
-                rounds.record(&what(&workload), &contestant.name(), &figures);
+            for contestant in in_turn(servers, round) {
+                let server = contestant.start(cores.server, &Needs::of(&workload))?;
+                let figures = workload.run(&server, scale.nanos(workload.pace))?;
+                let what = what(&workload);
+                measurement
+                    .rounds
+                    .record(&what, &contestant.name(), &figures);
             }
         }
     }
-    let rows = rounds.rows();
-    print!("{}", Table(&rows));
-    let Some(file) = &common.json else {
-        return Ok(());
-    };
-    let report = Report {
-        environment,
-        scale,
-        rows,
-    };
-    let json = serde_json::to_string_pretty(&report).expect("a report has no odd keys");
-    fs::write(file, json + "\n").map_err(Error::system("writing the JSON"))
-}
-
-/// All that is written for programs.
-#[derive(Debug, Serialize)]
-struct Report {
-    environment: Environment,
-    scale: Scale,
-    rows: Vec<Row>,
-}
-
-/// How long everything takes.
-#[derive(Debug, Clone, Copy, Serialize)]
-struct Scale {
-    rounds: usize,
-    /// Of each bare loop, in a round.
-    bare_nanos: u64,
-    /// Of each workload without a clock of its own.
-    throughput_nanos: u64,
-    /// Of each open loop.
-    latency_nanos: u64,
-}
-
-impl Scale {
-    fn new(common: &Common) -> Self {
-        let asked = common.rounds.map(usize::from);
-        if common.quick {
-            Self {
-                rounds: asked.unwrap_or(2),
-                bare_nanos: 30_000_000,
-                throughput_nanos: 60_000_000,
-                latency_nanos: 150_000_000,
-            }
-        } else {
-            Self {
-                rounds: asked.unwrap_or(ROUNDS),
-                bare_nanos: 300_000_000,
-                throughput_nanos: 600_000_000,
-                latency_nanos: 1_200_000_000,
-            }
-        }
-    }
-
-    fn nanos(&self, workload: &Workload) -> u64 {
-        match workload.pace {
-            Pace::OneByOne | Pace::Outstanding(_) => self.throughput_nanos,
-            Pace::PerSecond(_) => self.latency_nanos,
-        }
-    }
+    measurement.end()
 }
 
 /// Each of them: by which calls, to how many sockets, how many messages at once.
@@ -234,36 +138,14 @@ const WORKLOADS: [Workload; 9] = [
 ];
 
 const fn workload(subscribers: usize, payload_bytes: usize, pace: Pace) -> Workload {
-    Workload {
-        subscribers,
-        payload_bytes,
-        pace,
-    }
+    Workload::new(subscribers, Interest::Topic, payload_bytes, pace)
 }
 
 /// How a workload is told. One message at a time is what a bare fan-out does, too, so
 /// it has the same name and is compared with that.
-fn what(workload: &Workload) -> What {
-    let Workload {
-        subscribers,
-        payload_bytes,
-        pace,
-    } = *workload;
-    let (how, parameter) = match pace {
-        Pace::OneByOne => return fan_out::what(subscribers, 1),
-        Pace::Outstanding(window) => {
-            let parameter = ("outstanding", window);
-            (format!("{window} outstanding"), parameter)
-        }
-        Pace::PerSecond(rate) => (format!("{rate} a second"), ("per_second", rate)),
-    };
-    let plural = if subscribers == 1 { "" } else { "s" };
-    What {
-        what: format!("{subscribers} subscriber{plural}, {how}, {payload_bytes} B"),
-        parameters: BTreeMap::from([
-            ("subscribers", subscribers as u64),
-            ("payload_bytes", payload_bytes as u64),
-            parameter,
-        ]),
+pub(crate) fn what(workload: &Workload) -> What {
+    match workload.pace {
+        Pace::OneByOne => fan_out::what(workload.subscribers, 1),
+        Pace::Outstanding(_) | Pace::PerSecond(_) => workload.what(),
     }
 }

@@ -1,8 +1,8 @@
 //! What this machine can do with nothing around it, and what servers make of that.
 //!
 //! One program: `limits` runs the bare loops and the servers that it starts itself,
-//! `probe` measures one that runs already. Both start this same program again for the
-//! other side of a measurement.
+//! `push` the engine beside them, `probe` measures a server that runs already. All start
+//! this same program again for the other side of a measurement.
 
 #![deny(unsafe_code)]
 
@@ -14,7 +14,10 @@ mod environment;
 mod error;
 mod limits;
 mod machine;
+mod measurement;
+mod memory;
 mod probe;
+mod push;
 mod relay;
 mod report;
 
@@ -35,6 +38,8 @@ enum Command {
     Limits(limits::LimitsArguments),
     /// A server that runs already, with the same workloads
     Probe(limits::ProbeArguments),
+    /// The push engine beside the bare relay, and other servers
+    Push(push::Arguments),
     /// Very many clients that connect to a door as fast as they can, stay, and leave
     Crowd(crowd::Arguments),
     /// What a crowd meets, as a child of this program
@@ -52,6 +57,7 @@ fn main() -> ExitCode {
     let outcome = match CommandLine::parse().command {
         Command::Limits(arguments) => limits::run(&arguments),
         Command::Probe(arguments) => limits::probe(&arguments),
+        Command::Push(arguments) => push::run(&arguments),
         Command::Crowd(arguments) => crowd::run(&arguments),
         Command::CrowdServer(arguments) => crowd::server::run(&arguments),
         Command::Relay(arguments) => relay::run(&arguments),

@@ -25,7 +25,7 @@ const BUSY_MAX: f64 = 0.95;
 pub(crate) struct Figure {
     /// What was counted.
     pub(crate) name: &'static str,
-    /// `ns`, `1/s` or `share` (of 1).
+    /// `ns`, `1/s`, `B`, `share` (of 1), or what else is counted.
     pub(crate) unit: &'static str,
     /// How much.
     pub(crate) value: f64,
@@ -55,6 +55,8 @@ pub(crate) struct Rounds(Vec<Recorded>);
 struct Recorded {
     what: What,
     who: String,
+    /// Who else did the same and is compared with, instead of a baseline.
+    beside: Option<String>,
     figures: Vec<(Figure, Vec<f64>)>,
 }
 
@@ -64,6 +66,20 @@ impl Rounds {
     /// # Panics
     /// If it has other figures than in the round before.
     pub(crate) fn record(&mut self, what: &What, who: &str, figures: &[Figure]) {
+        self.record_beside(what, who, None, figures);
+    }
+
+    /// The same, of somebody who is compared with this one instead of a baseline.
+    ///
+    /// # Panics
+    /// If it has other figures than in the round before.
+    pub(crate) fn record_beside(
+        &mut self,
+        what: &What,
+        who: &str,
+        beside: Option<&str>,
+        figures: &[Figure],
+    ) {
         let is_it = |row: &&mut Recorded| row.what == *what && row.who == who;
         if let Some(row) = self.0.iter_mut().find(is_it) {
             assert_eq!(row.figures.len(), figures.len(), "{} by {who}", what.what);
@@ -77,6 +93,7 @@ impl Rounds {
         let row = Recorded {
             what: what.clone(),
             who: who.to_owned(),
+            beside: beside.map(str::to_owned),
             figures: figures.collect(),
         };
         // Behind the others who did the same.
@@ -105,17 +122,19 @@ impl Rounds {
     }
 
     fn ratio(&self, own: &Recorded, figure: &Figure, rounds: &[f64]) -> Option<Ratio> {
-        if figure.unit == "share" {
+        // Others may well be nothing, and nothing is no measure.
+        if !["ns", "1/s"].contains(&figure.unit) {
             return None;
         }
-        let (of, baseline) = BASELINES.iter().find_map(|name| {
-            let is_it = |row: &&Recorded| row.what == own.what && row.who == *name;
+        let baselines = own.beside.as_deref().into_iter().chain(BASELINES);
+        let (of, baseline) = baselines.into_iter().find_map(|name| {
+            let is_it = |row: &&Recorded| row.what == own.what && row.who == name;
             let row = self.0.iter().find(is_it)?;
             let same = row
                 .figures
                 .iter()
                 .find(|(known, _)| known.name == figure.name)?;
-            Some((*name, &same.1))
+            Some((name, &same.1))
         })?;
         if of == own.who {
             return None;
@@ -126,7 +145,7 @@ impl Rounds {
             .map(|(own, base)| own / base)
             .collect();
         Some(Ratio {
-            of,
+            of: of.to_owned(),
             spread: Spread::of(&ratios),
         })
     }
@@ -158,7 +177,7 @@ pub(crate) struct Summary {
 /// A figure divided by that of a baseline, round by round.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(crate) struct Ratio {
-    pub(crate) of: &'static str,
+    pub(crate) of: String,
     #[serde(flatten)]
     pub(crate) spread: Spread,
 }
@@ -232,7 +251,7 @@ fn line(
     formatter: &mut fmt::Formatter<'_>,
     [what, who, figure, spread, ratio]: [&str; 5],
 ) -> fmt::Result {
-    let line = format!("{what:<42} {who:<16} {figure:<15} {spread:<37} {ratio}");
+    let line = format!("{what:<50} {who:<20} {figure:<15} {spread:<37} {ratio}");
     writeln!(formatter, "{}", line.trim_end())
 }
 
@@ -251,6 +270,8 @@ fn readable(unit: &str, Spread { median, min, max }: Spread) -> String {
     let (divisor, unit) = match unit {
         "ns" if median >= 1e6 => (1e6, "ms"),
         "ns" if median >= 1e3 => (1e3, "µs"),
+        "B" if median.abs() >= 1_048_576.0 => (1_048_576.0, "MiB"),
+        "B" if median.abs() >= 102_400.0 => (1_024.0, "KiB"),
         "1/s" if median >= 1e6 => (1e6, "million/s"),
         "1/s" if median >= 1e3 => (1e3, "thousand/s"),
         unit => (1.0, unit),
@@ -325,6 +346,36 @@ mod tests {
             lines[3]
         );
         assert!(lines[4].starts_with("b "), "{}", lines[4]);
+    }
+
+    #[test]
+    fn who_is_told_beside_another_is_compared_with_that() {
+        let mut rounds = Rounds::default();
+        for (relay, alone, crowded) in [(100.0, 200.0, 250.0), (100.0, 100.0, 110.0)] {
+            let p50 = |value| {
+                [
+                    Figure::new("p50", "ns", value),
+                    Figure::new("sockets", "B", 0.0),
+                ]
+            };
+            rounds.record(&what("a"), "relay", &p50(relay));
+            rounds.record(&what("a"), "other", &p50(alone));
+            rounds.record_beside(
+                &what("a"),
+                "other, 20 stalled",
+                Some("other"),
+                &p50(crowded),
+            );
+        }
+        let rows = rounds.rows();
+        let ratio = rows[2].figures[0]
+            .ratio
+            .as_ref()
+            .expect("the other is there");
+        assert_eq!((&*ratio.of, ratio.spread.max), ("other", 1.25));
+        assert_eq!(rows[2].figures[1].ratio, None, "a part of nothing");
+        let of_other = rows[1].figures[0].ratio.as_ref();
+        assert_eq!(of_other.map(|ratio| &*ratio.of), Some("relay"));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use super::PATIENCE;
 use crate::error::Error;
-use crate::probe::connect_packet;
+use crate::probe::Greeting;
 use ringcast_lane::{Lanes, Settings, connect};
 use ringcast_wire::{Arrival, Close, ConnectionKey, Event, Received, Wire};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -19,6 +19,14 @@ const UNSENT_BYTES_MAX: u32 = 16 << 10;
 
 const EVENTS_MAX: usize = 4096;
 
+/// When a client is there.
+pub(crate) enum Entrance<'a> {
+    /// When it sees its end, by a server that does nothing but accept.
+    Ended,
+    /// When what it said, as the one with this number, was answered.
+    Greeted(&'a dyn Fn(u32) -> Greeting),
+}
+
 /// All of them.
 pub(crate) struct Clients {
     lanes: Lanes,
@@ -27,6 +35,8 @@ pub(crate) struct Clients {
     /// Which addresses they come from: other ones in each round, so that ports that the
     /// last round used are not in the way.
     neighbourhood: u8,
+    /// What each must still be answered.
+    awaited: Vec<Vec<u8>>,
     events: Vec<Event>,
     got: Received,
 }
@@ -40,14 +50,14 @@ impl Clients {
             server,
             count,
             neighbourhood,
+            awaited: vec![Vec::new(); count as usize],
             events: Vec::with_capacity(EVENTS_MAX),
             got: Received::new(256, 64),
         })
     }
 
-    /// Connects all of them, and returns how long that took: until the last was welcomed,
-    /// or, by a server that does nothing but accept, until the last saw its end.
-    pub(crate) fn connect(&mut self, alone: bool) -> Result<Duration, Error> {
+    /// Connects all of them, and returns how long that took: until the last was there.
+    pub(crate) fn connect(&mut self, entrance: &Entrance<'_>) -> Result<Duration, Error> {
         let began = Instant::now();
         let (mut begun, mut welcomed) = (0, 0);
         while welcomed < self.count {
@@ -60,10 +70,10 @@ impl Clients {
                 begun += 1;
             }
             let (connected, readable) = self.reap();
-            if !alone {
-                self.introduce(&connected)?;
+            if let Entrance::Greeted(greeting) = entrance {
+                self.introduce(&connected, greeting)?;
             }
-            welcomed += self.welcomed(&readable, alone)?;
+            welcomed += self.welcomed(readable, entrance)?;
             if began.elapsed() > PATIENCE {
                 return Err(Error::CrowdLost {
                     expected: self.count,
@@ -96,45 +106,67 @@ impl Clients {
         SocketAddr::from((Ipv4Addr::new(127, 1, self.neighbourhood, host), 0))
     }
 
-    fn introduce(&mut self, connected: &[ConnectionKey]) -> Result<(), Error> {
-        let packets: Vec<_> = connected
-            .iter()
-            .map(|key| connect_packet(&format!("crowd-{:07}", key.index())))
-            .collect();
+    fn introduce(
+        &mut self,
+        connected: &[ConnectionKey],
+        greeting: impl Fn(u32) -> Greeting,
+    ) -> Result<(), Error> {
+        let greetings: Vec<_> = connected.iter().map(|key| greeting(key.index())).collect();
         let sends: Vec<_> = connected
             .iter()
-            .zip(&packets)
-            .map(|(&key, packet)| (key, packet.as_slice()))
+            .zip(&greetings)
+            .map(|(&key, greeting)| (key, greeting.said.as_slice()))
             .collect();
         let mut failed = Vec::new();
         self.lanes.send_each(&sends, &mut failed);
-        match failed.first() {
-            Some(_) => Err(Error::Refused {
+        if !failed.is_empty() {
+            return Err(Error::Refused {
                 answer: "a reset before CONNECT was sent".to_owned(),
-            }),
-            None => Ok(()),
+            });
         }
+        for (key, greeting) in connected.iter().zip(greetings) {
+            self.awaited[key.index() as usize] = greeting.answer;
+        }
+        Ok(())
     }
 
-    fn welcomed(&mut self, readable: &[ConnectionKey], alone: bool) -> Result<u32, Error> {
+    /// Reads from those who have something to read, and returns how many are there now.
+    fn welcomed(
+        &mut self,
+        mut readable: Vec<ConnectionKey>,
+        entrance: &Entrance<'_>,
+    ) -> Result<u32, Error> {
         let mut count = 0;
-        for some in readable.chunks(self.got.most()) {
-            self.lanes.receive(some, &mut self.got);
-            for (_, arrival) in self.got.arrivals() {
-                match arrival {
-                    Arrival::Bytes {
-                        bytes: [0x20, 2, 0, 0],
-                        ..
-                    } if !alone => count += 1,
-                    Arrival::End if alone => count += 1,
-                    Arrival::Nothing => (),
-                    other => {
-                        return Err(Error::Refused {
-                            answer: format!("{other:?}"),
-                        });
+        while !readable.is_empty() {
+            let mut again = Vec::new();
+            for some in readable.chunks(self.got.most()) {
+                self.lanes.receive(some, &mut self.got);
+                for (key, arrival) in self.got.arrivals() {
+                    let awaited = &mut self.awaited[key.index() as usize];
+                    match (arrival, entrance) {
+                        (Arrival::Nothing, _) => (),
+                        (Arrival::End, Entrance::Ended) => count += 1,
+                        (Arrival::Bytes { bytes, more }, Entrance::Greeted(_))
+                            if awaited.starts_with(bytes) =>
+                        {
+                            awaited.drain(..bytes.len());
+                            count += u32::from(awaited.is_empty());
+                            if more {
+                                again.push(key);
+                            }
+                        }
+                        (Arrival::Bytes { bytes, .. }, _) => {
+                            let answer = bytes.escape_ascii().to_string();
+                            return Err(Error::Refused { answer });
+                        }
+                        (ended @ (Arrival::End | Arrival::Broken(_)), _) => {
+                            let answer = format!("{ended:?}");
+                            return Err(Error::Refused { answer });
+                        }
                     }
                 }
             }
+            readable = again;
         }
         Ok(count)
     }

@@ -2,10 +2,12 @@
 //! own, and two shards that welcome whoever is handed over and part from whoever leaves.
 //!
 //! For each line of standard input it prints how many connections are there, how many
-//! descriptors the process has, and how many KiB of it are resident.
+//! descriptors the process has, and how many bytes of it are resident.
 
 use crate::child::{announce, say};
 use crate::error::Error;
+use crate::memory::resident_bytes;
+use crate::probe::mqtt::WELCOME;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use ringcast_door::{AddressPlace, Anonymous, Door, Handover, Home, Limits};
@@ -35,9 +37,6 @@ const SHARDS: u32 = 2;
 /// Newcomers that wait for a shard, at most.
 const NEWCOMERS_MAX: usize = 1024;
 
-/// MQTT 3.1.1: accepted, no session.
-const WELCOME: [u8; 4] = [0x20, 2, 0, 0];
-
 const EVENTS_MAX: usize = 4096;
 
 /// Runs as a child process, until the end of standard input.
@@ -55,16 +54,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Error> {
         say(open.load(Ordering::Relaxed))?;
         let descriptors = fs::read_dir("/proc/self/fd").map(Iterator::count);
         say(descriptors.map_err(Error::system("counting descriptors"))?)?;
-        say(resident_kib().map_err(Error::system("reading /proc/self/status"))?)?;
+        say(resident_bytes("self").map_err(Error::system("reading /proc/self/status"))?)?;
     }
     Ok(())
-}
-
-fn resident_kib() -> io::Result<u64> {
-    let status = fs::read_to_string("/proc/self/status")?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let number = line.and_then(|line| line.split_whitespace().next()?.parse().ok());
-    number.ok_or_else(|| io::ErrorKind::InvalidData.into())
 }
 
 fn accept_alone(listener: &TcpListener) {

@@ -9,7 +9,7 @@ use super::sender::Method;
 use crate::child::Child;
 use crate::clock::{Times, now_nanos};
 use crate::error::Error;
-use crate::probe::{Dialect, Form, Subscribers};
+use crate::probe::{Dialect, Form, Interest, Subscribers, Traffic};
 use crate::report::{Figure, What};
 use clap::ValueEnum;
 use std::collections::BTreeMap;
@@ -41,9 +41,14 @@ impl FanOut {
         let [sockets, messages] = [self.sockets as u64, self.messages].map(|n| n.to_string());
         let arguments = ["sender", method.get_name(), &sockets, &messages];
         let mut sender = Child::start(cores.server, &arguments)?;
-        let form = Form::bare(MESSAGE_BYTES);
-        let address = sender.address();
-        let mut subscribers = Subscribers::connect(address, Dialect::Bare, &form, self.sockets)?;
+        let traffic = Traffic::new(Interest::Wildcard { topics: 1 }, self.sockets);
+        let mut subscribers = Subscribers::connect(
+            sender.address(),
+            Dialect::Bare,
+            Form::bare(1, MESSAGE_BYTES),
+            &traffic,
+            (self.sockets, 0),
+        )?;
         let (mut sending, mut spread) = (Times::new(), Times::new());
         let begin = now_nanos();
         let mut bursts = 0;
@@ -86,7 +91,7 @@ pub(crate) fn what(sockets: usize, messages: u64) -> What {
 /// Reads until all have so many messages altogether, and returns the time from the
 /// first that came to the last.
 fn receive(subscribers: &mut Subscribers, messages: u64) -> Result<u64, Error> {
-    let due = messages * subscribers.count() as u64;
+    let due = messages * subscribers.reading() as u64;
     let (mut first, mut last) = (u64::MAX, 0);
     let deadline = now_nanos() + BURST_NANOS_MAX;
     while subscribers.delivered() < due {

@@ -81,8 +81,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Error> {
         None if arguments.method == Method::Lane => Box::new(LaneSend::new(streams)?),
         None => Box::new(LoopSend(streams)),
     };
-    let form = Form::bare(MESSAGE_BYTES);
-    let mut sequence = 0;
+    let form = Form::bare(1, MESSAGE_BYTES);
+    let mut sequence: u64 = 0;
     let mut bytes = Vec::new();
     while io::stdin().read_exact(&mut [0]).is_ok() {
         bytes.clear();
@@ -91,6 +91,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Error> {
             let stamp = Stamp {
                 sequence,
                 intended_nanos,
+                topic: 0,
+                number: sequence as u32,
             };
             form.write(stamp, &mut bytes);
             sequence += 1;

@@ -2,61 +2,58 @@
 //! a message is framed. Nothing here is on the path that is measured.
 
 use super::form::Form;
+use super::traffic::{Interest, Wanted};
+use super::{mqtt, resp};
 use crate::error::Error;
-use ringcast_codec::Progress;
-use ringcast_codec::mqtt::{
-    Connect, Decoder, Delivery, PACKET_BYTES_MAX, Packet, PacketId, Properties, Publish, QoS,
-    Sender, Subscribe, SubscriptionBlock, SubscriptionOptions, Text, TopicFilter, TopicName,
-    Version,
-};
 use std::io::{Read, Write};
 use std::net::TcpStream;
-
-/// The topic that all is published to.
-const TOPIC: &str = "limits/probe";
-
-const VERSION: Version = Version::V311;
-
-const SERVER: Decoder = Decoder {
-    version: VERSION,
-    sender: Sender::Server,
-    packet_bytes_max: PACKET_BYTES_MAX,
-};
 
 /// A protocol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Dialect {
-    /// Payloads, one behind the other, and nothing else: who writes is the publisher.
+    /// Payloads, one behind the other, and nothing else: who writes is the publisher, and
+    /// all others get everything.
     Bare,
-    /// MQTT 3.1.1 at QoS 0, with one topic, which is also the filter.
+    /// The same, but each says first which topics it wants ([`routed_introduction`]).
+    Routed,
+    /// MQTT 3.1.1 at QoS 0.
     Mqtt,
+    /// What Redis speaks: RESP2, `PUBLISH`, `SUBSCRIBE` and `PSUBSCRIBE`.
+    Resp,
+}
+
+/// What a subscriber says first, and what it is answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Greeting {
+    /// All that it says.
+    pub(crate) said: Vec<u8>,
+    /// All that a server which agrees says.
+    pub(crate) answer: Vec<u8>,
+}
+
+/// How messages look on their way to a server, and from it.
+#[derive(Debug, Clone)]
+pub(crate) struct Forms {
+    pub(crate) published: Form,
+    pub(crate) delivered: Form,
 }
 
 impl Dialect {
     /// How messages with so many bytes of payload look.
-    pub(crate) fn form(self, payload_bytes: usize) -> Form {
+    pub(crate) fn forms(self, interest: Interest, payload_bytes: usize) -> Forms {
         match self {
-            Self::Bare => Form::bare(payload_bytes),
-            Self::Mqtt => {
-                let payload = vec![0; payload_bytes];
-                let publish = Packet::Publish(Publish {
-                    delivery: Delivery::AtMostOnce,
-                    retain: false,
-                    topic: Some(TopicName::new(TOPIC).expect("has no wildcard")),
-                    properties: Properties::EMPTY,
-                    payload: &payload,
-                });
-                let packet = encoded(&publish);
-                Form::with_head(&packet[..packet.len() - payload_bytes], payload_bytes)
-            }
+            Self::Bare | Self::Routed => Forms::alike(Form::bare(interest.topics(), payload_bytes)),
+            Self::Mqtt => Forms::alike(mqtt::form(interest.topics(), payload_bytes)),
+            Self::Resp => resp::forms(interest, payload_bytes),
         }
     }
 
     /// Makes a connection the publisher's.
     pub(crate) fn introduce_publisher(self, stream: &mut TcpStream) -> Result<(), Error> {
         match self {
-            Self::Bare => Ok(()),
-            Self::Mqtt => connect(stream, "limits-publisher"),
+            Self::Bare | Self::Resp => Ok(()),
+            Self::Routed => say(stream, &routed_introduction(&[])),
+            Self::Mqtt => mqtt::connect(stream, "bench-publisher"),
         }
     }
 
@@ -65,102 +62,80 @@ impl Dialect {
         self,
         stream: &mut TcpStream,
         subscriber: usize,
+        wanted: Wanted<'_>,
     ) -> Result<(), Error> {
-        match self {
-            Self::Bare => Ok(()),
-            Self::Mqtt => {
-                connect(stream, &format!("limits-{subscriber}"))?;
-                subscribe(stream)
+        match (self, wanted) {
+            (Self::Bare, _) => Ok(()),
+            (Self::Routed, Wanted::Topics(topics)) => say(stream, &routed_introduction(topics)),
+            (Self::Routed, Wanted::All) => unreachable!("who wants all needs no routes"),
+            (Self::Mqtt, wanted) => {
+                mqtt::connect(stream, &client_id(subscriber))?;
+                mqtt::subscribe(stream, wanted)
+            }
+            (Self::Resp, wanted) => {
+                let greeting = resp::greeting(wanted);
+                say(stream, &greeting.said)?;
+                let mut answer = vec![0; greeting.answer.len()];
+                stream
+                    .read_exact(&mut answer)
+                    .map_err(Error::system("reading the answer to a handshake"))?;
+                if answer == greeting.answer {
+                    return Ok(());
+                }
+                let answer = self.describe(&answer);
+                Err(Error::Refused { answer })
             }
         }
+    }
+
+    /// What a subscriber says and is answered, for those who can not wait for it.
+    pub(crate) fn greeting(self, subscriber: usize, wanted: Wanted<'_>) -> Greeting {
+        match self {
+            Self::Mqtt => mqtt::greeting(&client_id(subscriber), wanted),
+            Self::Resp => resp::greeting(wanted),
+            Self::Bare | Self::Routed => unreachable!("the relay answers nothing"),
+        }
+    }
+
+    /// Whether a publisher is answered each message, by a line that begins with `:`.
+    pub(crate) fn is_answered(self) -> bool {
+        self == Self::Resp
     }
 
     /// For people: what these bytes are, which are no message of ours.
     pub(crate) fn describe(self, bytes: &[u8]) -> String {
-        let packet = match (self, SERVER.decode(bytes)) {
-            (Self::Mqtt, Ok(Progress::Done(packet, _))) => format!("{:?}: ", packet.kind()),
-            (Self::Mqtt, Err(fault)) => format!("no MQTT, {fault}: "),
-            _ => String::new(),
+        let packet = match self {
+            Self::Mqtt => mqtt::describe(bytes),
+            Self::Bare | Self::Routed | Self::Resp => String::new(),
         };
-        let shown = &bytes[..bytes.len().min(32)];
+        let shown = &bytes[..bytes.len().min(64)];
         format!("{packet}\"{}\"", shown.escape_ascii())
     }
 }
 
-/// A CONNECT of MQTT 3.1.1 that asks for nothing special.
-pub(crate) fn connect_packet(client_id: &str) -> Vec<u8> {
-    let connect = Connect {
-        version: VERSION,
-        clean_start: true,
-        keep_alive: 0,
-        client_id: Text::new(client_id).expect("is short and plain"),
-        will: None,
-        user_name: None,
-        password: None,
-        properties: Properties::EMPTY,
-    };
-    let mut bytes = vec![0; connect.encoded_len().expect("is small")];
-    connect.encode(&mut bytes).expect("is small");
-    bytes
-}
-
-fn connect(stream: &mut TcpStream, client_id: &str) -> Result<(), Error> {
-    ask(
-        stream,
-        &connect_packet(client_id),
-        |answer| matches!(answer, Packet::Connack(connack) if !connack.reason.is_error()),
-    )
-}
-
-fn subscribe(stream: &mut TcpStream) -> Result<(), Error> {
-    let filter = TopicFilter::new(TOPIC).expect("is a filter");
-    let mut block = SubscriptionBlock::new();
-    block.push(filter, SubscriptionOptions::at_most(QoS::AtMostOnce));
-    let subscribe = Packet::Subscribe(Subscribe {
-        packet_id: PacketId::new(1).expect("is not zero"),
-        properties: Properties::EMPTY,
-        subscriptions: block.subscriptions(),
-    });
-    ask(
-        stream,
-        &encoded(&subscribe),
-        |answer| matches!(answer, Packet::Suback(suback) if suback.reasons.iter().all(|reason| !reason.is_error())),
-    )
-}
-
-/// Sends a packet and waits for the one that answers it.
-fn ask(
-    stream: &mut TcpStream,
-    request: &[u8],
-    agrees: impl Fn(&Packet<'_>) -> bool,
-) -> Result<(), Error> {
-    let handshake = Error::system::<std::io::Error>;
-    stream
-        .write_all(request)
-        .map_err(handshake("writing a handshake"))?;
-    let mut answer = Vec::new();
-    loop {
-        let outcome = SERVER.decode(&answer);
-        let refused = || Error::Refused {
-            answer: Dialect::Mqtt.describe(&answer),
-        };
-        match outcome {
-            Ok(Progress::Done(packet, _)) if agrees(&packet) => return Ok(()),
-            Ok(Progress::Done(..)) | Err(_) => return Err(refused()),
-            // Never more than the answer takes, so that what follows it stays.
-            Ok(Progress::Partial { needed }) => {
-                let at = answer.len();
-                answer.resize(needed, 0);
-                stream
-                    .read_exact(&mut answer[at..])
-                    .map_err(handshake("reading the answer to a handshake"))?;
-            }
+impl Forms {
+    fn alike(form: Form) -> Self {
+        Self {
+            published: form.clone(),
+            delivered: form,
         }
     }
 }
 
-fn encoded(packet: &Packet<'_>) -> Vec<u8> {
-    let mut bytes = vec![0; packet.encoded_len(VERSION).expect("is small")];
-    packet.encode(VERSION, &mut bytes).expect("is small");
-    bytes
+fn client_id(subscriber: usize) -> String {
+    format!("bench-{subscriber}")
+}
+
+/// What a connection of the relay that knows topics says first: how many it wants, and
+/// which, in little-endian numbers of 32 bits. The publisher wants none.
+pub(crate) fn routed_introduction(topics: &[u32]) -> Vec<u8> {
+    let count = u32::try_from(topics.len()).expect("a list is short");
+    let numbers = std::iter::once(&count).chain(topics);
+    numbers.flat_map(|number| number.to_le_bytes()).collect()
+}
+
+fn say(stream: &mut TcpStream, bytes: &[u8]) -> Result<(), Error> {
+    stream
+        .write_all(bytes)
+        .map_err(Error::system("writing a handshake"))
 }

@@ -1,12 +1,15 @@
-//! What a message looks like on the wire: a head that is always the same, then a
-//! payload that begins with its sequence and the time it was meant to be sent at.
+//! What a message looks like on the wire: a head that depends on its topic only, a payload
+//! that begins with its stamp, and a tail that is always the same.
 //!
 //! All messages of a run are equally long, and a server that forwards them at QoS 0
 //! may not change a byte. So a subscriber needs no parser to know that it got the
 //! right message, and the probe stays faster than what it measures.
 
-/// Bytes of sequence and time, the least that a payload has.
-pub(crate) const STAMP_BYTES: usize = 16;
+/// Bytes of the stamp, the least that a payload has.
+pub(crate) const STAMP_BYTES: usize = 24;
+
+/// Where in a payload its topic stands.
+pub(crate) const TOPIC_AT: usize = 16;
 
 /// What the rest of a payload is filled with.
 const FILLER: u8 = 0x5A;
@@ -14,66 +17,116 @@ const FILLER: u8 = 0x5A;
 /// The wire form of all messages of a run.
 #[derive(Debug, Clone)]
 pub(crate) struct Form {
-    /// A whole message, to be stamped.
-    template: Vec<u8>,
+    /// Those of all topics, one behind the other and equally long.
+    heads: Vec<u8>,
     head_bytes: usize,
+    topics: u32,
+    /// A payload, to be stamped, and the tail.
+    template: Vec<u8>,
+    payload_bytes: usize,
 }
 
 /// What a message says about itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Stamp {
-    /// Counted from 0.
+    /// Counted from 0, in the order of publishing.
     pub(crate) sequence: u64,
     /// When it was to be sent, in nanoseconds of the common clock.
     pub(crate) intended_nanos: u64,
+    /// Of which topic it is.
+    pub(crate) topic: u32,
+    /// How many of its topic were before it.
+    pub(crate) number: u32,
 }
 
 impl Form {
-    /// Messages that have nothing but their payload of so many bytes.
-    pub(crate) fn bare(payload_bytes: usize) -> Self {
-        Self::with_head(&[], payload_bytes)
+    /// Messages of so many topics that have nothing but their payload of so many bytes.
+    pub(crate) fn bare(topics: u32, payload_bytes: usize) -> Self {
+        Self::new(topics, |_| Vec::new(), payload_bytes, &[])
     }
 
-    /// Messages with this in front of their payload of so many bytes.
+    /// Messages with a head for each topic in front of their payload of so many bytes,
+    /// and a tail behind it.
     ///
     /// # Panics
-    /// If the payload has no room for the stamp.
-    pub(crate) fn with_head(head: &[u8], payload_bytes: usize) -> Self {
+    /// If the payload has no room for the stamp, or heads differ in length.
+    pub(crate) fn new(
+        topics: u32,
+        head: impl Fn(u32) -> Vec<u8>,
+        payload_bytes: usize,
+        tail: &[u8],
+    ) -> Self {
         assert!(payload_bytes >= STAMP_BYTES, "no room for the stamp");
-        let mut template = head.to_vec();
-        template.resize(head.len() + payload_bytes, FILLER);
+        let head_bytes = head(0).len();
+        let mut heads = Vec::with_capacity(topics as usize * head_bytes);
+        for topic in 0..topics {
+            let head = head(topic);
+            assert_eq!(head.len(), head_bytes, "the head of topic {topic}");
+            heads.extend_from_slice(&head);
+        }
+        let mut template = vec![FILLER; payload_bytes];
+        template.extend_from_slice(tail);
         Self {
+            heads,
+            head_bytes,
+            topics,
             template,
-            head_bytes: head.len(),
+            payload_bytes,
         }
     }
 
     /// Bytes of a whole message.
     pub(crate) fn bytes(&self) -> usize {
-        self.template.len()
+        self.head_bytes + self.template.len()
     }
 
     /// Appends a message.
     pub(crate) fn write(&self, stamp: Stamp, out: &mut Vec<u8>) {
-        let at = out.len() + self.head_bytes;
+        let head_at = stamp.topic as usize * self.head_bytes;
+        out.extend_from_slice(&self.heads[head_at..head_at + self.head_bytes]);
+        let at = out.len();
         out.extend_from_slice(&self.template);
-        out[at..at + 8].copy_from_slice(&stamp.sequence.to_le_bytes());
-        out[at + 8..at + STAMP_BYTES].copy_from_slice(&stamp.intended_nanos.to_le_bytes());
+        out[at..at + STAMP_BYTES].copy_from_slice(&stamp.to_bytes());
     }
 
-    /// The stamp of a message, given all its bytes; `None` if its head is another.
+    /// The stamp of a message, given all its bytes; `None` if head or tail are not those
+    /// that its topic has.
     #[inline]
     pub(crate) fn read(&self, message: &[u8]) -> Option<Stamp> {
-        let (head, payload) = message.split_at_checked(self.head_bytes)?;
-        if head != &self.template[..self.head_bytes] {
+        let (head, rest) = message.split_at_checked(self.head_bytes)?;
+        let stamp = Stamp::from_bytes(rest.first_chunk()?);
+        if stamp.topic >= self.topics {
             return None;
         }
-        let (sequence, payload) = payload.split_first_chunk()?;
-        let (intended_nanos, _) = payload.split_first_chunk()?;
-        Some(Stamp {
-            sequence: u64::from_le_bytes(*sequence),
-            intended_nanos: u64::from_le_bytes(*intended_nanos),
-        })
+        let head_at = stamp.topic as usize * self.head_bytes;
+        let tail = &self.template[self.payload_bytes..];
+        // Most have none, and to compare nothing takes a call, too.
+        let is_its_own = head == &self.heads[head_at..head_at + self.head_bytes]
+            && (tail.is_empty() || rest.get(self.payload_bytes..) == Some(tail));
+        is_its_own.then_some(stamp)
+    }
+}
+
+impl Stamp {
+    fn to_bytes(self) -> [u8; STAMP_BYTES] {
+        let mut bytes = [0; STAMP_BYTES];
+        bytes[..8].copy_from_slice(&self.sequence.to_le_bytes());
+        bytes[8..TOPIC_AT].copy_from_slice(&self.intended_nanos.to_le_bytes());
+        bytes[TOPIC_AT..20].copy_from_slice(&self.topic.to_le_bytes());
+        bytes[20..].copy_from_slice(&self.number.to_le_bytes());
+        bytes
+    }
+
+    #[inline]
+    fn from_bytes(bytes: &[u8; STAMP_BYTES]) -> Self {
+        let long = |at: usize| u64::from_le_bytes(*bytes[at..].first_chunk().expect("is inside"));
+        let short = |at: usize| u32::from_le_bytes(*bytes[at..].first_chunk().expect("is inside"));
+        Self {
+            sequence: long(0),
+            intended_nanos: long(8),
+            topic: short(TOPIC_AT),
+            number: short(20),
+        }
     }
 }
 
@@ -82,19 +135,33 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_stamp_is_read_as_it_was_written_behind_its_own_head_only() {
-        let form = Form::with_head(b"head", 20);
+    fn a_stamp_is_read_as_it_was_written_between_its_own_head_and_tail_only() {
+        let head = |topic| format!("head{topic}").into_bytes();
+        let form = Form::new(3, head, 30, b"tail");
         let stamp = Stamp {
             sequence: 7,
             intended_nanos: u64::MAX - 1,
+            topic: 2,
+            number: 5,
         };
         let mut message = b"before".to_vec();
         form.write(stamp, &mut message);
-        assert_eq!(message.len(), 6 + form.bytes());
-        assert_eq!(form.bytes(), 24);
-        assert_eq!(form.read(&message[6..]), Some(stamp));
-        message[6] ^= 1;
-        assert_eq!(form.read(&message[6..]), None);
-        assert_eq!(form.read(b"head"), None);
+        let message = &mut message[6..];
+        assert_eq!(message.len(), form.bytes());
+        assert_eq!(form.bytes(), 39);
+        assert_eq!(form.read(message), Some(stamp));
+        for spoilt in [0, 4, 38] {
+            message[spoilt] ^= 1;
+            assert_eq!(form.read(message), None, "byte {spoilt}");
+            message[spoilt] ^= 1;
+        }
+        assert_eq!(form.read(message), Some(stamp));
+        // The head of another topic than the payload names, and of none that there is.
+        message[4] = b'1';
+        assert_eq!(form.read(message), None);
+        message[5 + TOPIC_AT] = 3;
+        assert_eq!(form.read(message), None);
+        assert_eq!(form.read(b"head1"), None);
+        assert_eq!(form.read(b"he"), None);
     }
 }

@@ -5,15 +5,22 @@
 //! nothing until there is more. A read that does not fill its buffer has emptied the
 //! socket, and whatever comes later raises a new edge (epoll(7)). Only of an end that
 //! came together with the last bytes there is no other edge: the event tells it.
+//!
+//! Some may not read: from the start, or from some time on. What they have is looked at
+//! in the end.
 
 use super::dialect::Dialect;
-use super::form::Form;
+use super::expected::Expected;
+use super::form::{Form, Stamp};
+use super::traffic::Traffic;
 use crate::clock::now_nanos;
 use crate::error::{DeliveryFault, Error};
 use nix::errno::Errno;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
+use nix::sys::socket::{self, AddressFamily, SockFlag, SockType, SockaddrStorage, sockopt};
 use std::io::{ErrorKind, Read};
 use std::net::{SocketAddr, TcpStream};
+use std::os::fd::AsRawFd;
 use std::time::Duration;
 
 /// Bytes that one read can take.
@@ -25,6 +32,10 @@ const EVENTS_MAX: usize = 256;
 /// How long a server may take to answer a handshake.
 const HANDSHAKE_TIME_MAX: Duration = Duration::from_secs(10);
 
+/// What the kernel keeps for one who never reads: little, or ten thousand of them take all
+/// the memory that it has for sockets, and everybody is slow.
+const LAGGARD_BUFFER_BYTES: usize = 8 * 1024;
+
 /// All subscribers of a run.
 #[derive(Debug)]
 pub(crate) struct Subscribers {
@@ -35,6 +46,8 @@ pub(crate) struct Subscribers {
     events: Vec<EpollEvent>,
     buffer: Vec<u8>,
     delivered: u64,
+    /// How many read.
+    reading: usize,
 }
 
 /// A message at a subscriber.
@@ -51,55 +64,71 @@ pub(crate) struct Delivered {
 #[derive(Debug)]
 struct Subscriber {
     stream: TcpStream,
-    /// The sequence of the message that must come next.
-    next: u64,
+    expected: Expected,
+    is_reading: bool,
     /// The beginning of a message whose end was not there yet.
     rest: Vec<u8>,
 }
 
 impl Subscribers {
-    /// Connects so many and subscribes them.
+    /// Connects so many who read and, evenly among them, so many laggards who never
+    /// will; subscribes each to what it wants.
     pub(crate) fn connect(
         address: SocketAddr,
         dialect: Dialect,
-        form: &Form,
-        count: usize,
+        form: Form,
+        traffic: &Traffic,
+        (reading, laggards): (usize, usize),
     ) -> Result<Self, Error> {
-        let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC).map_err(Error::system("epoll"))?;
-        let mut connections = Vec::with_capacity(count);
+        let count = reading + laggards;
+        let mut subscribers = Self {
+            dialect,
+            buffer: vec![0; READ_BYTES_MAX + form.bytes()],
+            form,
+            connections: Vec::with_capacity(count),
+            epoll: Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC).map_err(Error::system("epoll"))?,
+            events: vec![EpollEvent::empty(); EVENTS_MAX],
+            delivered: 0,
+            reading,
+        };
         for subscriber in 0..count {
-            let mut stream = connect(address)?;
-            dialect.introduce_subscriber(&mut stream, subscriber)?;
+            let is_reading = !is_among(subscriber, laggards, count);
+            let mut stream = if is_reading {
+                connect(address)?
+            } else {
+                connect_laggard(address)?
+            };
+            let wanted = traffic.wanted(subscriber);
+            dialect.introduce_subscriber(&mut stream, subscriber, wanted)?;
             stream
                 .set_nonblocking(true)
                 .map_err(Error::system("a socket's mode"))?;
-            let interest = EpollFlags::EPOLLIN | EpollFlags::EPOLLRDHUP | EpollFlags::EPOLLET;
-            epoll
-                .add(&stream, EpollEvent::new(interest, subscriber as u64))
-                .map_err(Error::system("epoll"))?;
-            connections.push(Subscriber {
+            let mut expected = Expected::new(wanted);
+            if is_reading {
+                let interest = EpollFlags::EPOLLIN | EpollFlags::EPOLLRDHUP | EpollFlags::EPOLLET;
+                subscribers
+                    .epoll
+                    .add(&stream, EpollEvent::new(interest, subscriber as u64))
+                    .map_err(Error::system("epoll"))?;
+            } else {
+                expected.stall(&vec![0; traffic.topics()]);
+            }
+            subscribers.connections.push(Subscriber {
                 stream,
-                next: 0,
-                rest: Vec::with_capacity(form.bytes()),
+                expected,
+                is_reading,
+                rest: Vec::new(),
             });
         }
-        Ok(Self {
-            dialect,
-            form: form.clone(),
-            connections,
-            epoll,
-            events: vec![EpollEvent::empty(); EVENTS_MAX],
-            buffer: vec![0; READ_BYTES_MAX + form.bytes()],
-            delivered: 0,
-        })
+        Ok(subscribers)
     }
 
-    /// How many there are.
-    pub(crate) fn count(&self) -> usize {
-        self.connections.len()
+    /// How many there are that read.
+    pub(crate) fn reading(&self) -> usize {
+        self.reading
     }
 
-    /// How many messages arrived at any of them.
+    /// How many messages arrived at any of them while it read.
     pub(crate) fn delivered(&self) -> u64 {
         self.delivered
     }
@@ -120,20 +149,66 @@ impl Subscribers {
             let subscriber = event.data() as usize;
             let connection = &mut self.connections[subscriber];
             let may_end = event.events() != EpollFlags::EPOLLIN;
-            let read = connection.read(
-                &self.form,
-                &mut self.buffer,
-                published,
-                may_end,
-                |delivered| {
-                    self.delivered += 1;
-                    on_delivered(delivered);
-                },
-            );
-            read.map_err(|stop| stop.explain(self.dialect, subscriber))?;
+            let delivered = &mut self.delivered;
+            let on_message = |expected: &mut Expected, stamp: Stamp, received_nanos| {
+                expected.take(stamp, published)?;
+                *delivered += 1;
+                on_delivered(Delivered {
+                    sequence: stamp.sequence,
+                    intended_nanos: stamp.intended_nanos,
+                    received_nanos,
+                });
+                Ok(())
+            };
+            connection
+                .read(&self.form, &mut self.buffer, may_end, on_message)
+                .map_err(|stop| stop.explain(self.dialect, subscriber))?;
         }
         Ok(count)
     }
+
+    /// So many of those who read, evenly among all, read no more. Nothing is on its way
+    /// to anybody; so many of each topic were published.
+    pub(crate) fn stall(&mut self, count: usize, numbers: &[u32]) -> Result<(), Error> {
+        let all = self.connections.len();
+        for (subscriber, connection) in self.connections.iter_mut().enumerate() {
+            if is_among(subscriber, count, all) && connection.is_reading {
+                connection.is_reading = false;
+                connection.expected.stall(numbers);
+                self.reading -= 1;
+                self.epoll
+                    .delete(&connection.stream)
+                    .map_err(Error::system("epoll"))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Looks at what those have who did not read: of the messages any may be missing, but
+    /// none of a topic may come twice or late, nor anything else. Returns how many are still
+    /// connected.
+    pub(crate) fn check_stalled(&mut self, published: u64) -> Result<usize, Error> {
+        let mut connected = 0;
+        for (subscriber, connection) in self.connections.iter_mut().enumerate() {
+            if connection.is_reading {
+                continue;
+            }
+            let on_message = |expected: &mut Expected, stamp, _| expected.skip_to(stamp, published);
+            match connection.read(&self.form, &mut self.buffer, true, on_message) {
+                Ok(()) => connected += 1,
+                // It was too slow, and may have been cut off anywhere.
+                Err(Stop::Closed(_)) => (),
+                Err(Stop::System(error)) if error.kind() == ErrorKind::ConnectionReset => (),
+                Err(stop) => return Err(stop.explain(self.dialect, subscriber)),
+            }
+        }
+        Ok(connected)
+    }
+}
+
+/// Whether this one of `all` is one of so many that are evenly among them.
+fn is_among(one: usize, count: usize, all: usize) -> bool {
+    (one + 1) * count / all > one * count / all
 }
 
 /// Why a connection cannot be read any further.
@@ -141,7 +216,7 @@ enum Stop {
     System(std::io::Error),
     Closed(Vec<u8>),
     Foreign(Vec<u8>),
-    Sequence { expected: u64, found: u64 },
+    Fault(DeliveryFault),
 }
 
 impl Stop {
@@ -151,7 +226,7 @@ impl Stop {
             Self::Closed(last) if last.is_empty() => DeliveryFault::Closed(String::new()),
             Self::Closed(last) => DeliveryFault::Closed(dialect.describe(&last)),
             Self::Foreign(bytes) => DeliveryFault::Foreign(dialect.describe(&bytes)),
-            Self::Sequence { expected, found } => DeliveryFault::Sequence { expected, found },
+            Self::Fault(fault) => fault,
         };
         Error::Delivery { subscriber, fault }
     }
@@ -163,9 +238,8 @@ impl Subscriber {
         &mut self,
         form: &Form,
         buffer: &mut [u8],
-        published: u64,
         may_end: bool,
-        mut on_delivered: impl FnMut(Delivered),
+        mut on_message: impl FnMut(&mut Expected, Stamp, u64) -> Result<(), DeliveryFault>,
     ) -> Result<(), Stop> {
         loop {
             let kept = self.rest.len();
@@ -187,18 +261,7 @@ impl Subscriber {
                 let Some(stamp) = form.read(message) else {
                     return Err(Stop::Foreign(message.to_vec()));
                 };
-                if stamp.sequence != self.next || stamp.sequence >= published {
-                    return Err(Stop::Sequence {
-                        expected: self.next,
-                        found: stamp.sequence,
-                    });
-                }
-                self.next += 1;
-                on_delivered(Delivered {
-                    sequence: stamp.sequence,
-                    intended_nanos: stamp.intended_nanos,
-                    received_nanos,
-                });
+                on_message(&mut self.expected, stamp, received_nanos).map_err(Stop::Fault)?;
             }
             if bytes < room_bytes && !may_end {
                 return Ok(());
@@ -210,9 +273,44 @@ impl Subscriber {
 /// A connection that is ready for a handshake: it blocks, but not for ever.
 pub(crate) fn connect(address: SocketAddr) -> Result<TcpStream, Error> {
     let stream = TcpStream::connect(address).map_err(|_| Error::unreachable(address))?;
+    prepare(stream)
+}
+
+/// The same for one who will not read. The size of its buffer has to be known before it
+/// connects, for what the other side may send cannot shrink later.
+fn connect_laggard(address: SocketAddr) -> Result<TcpStream, Error> {
+    let family = match address {
+        SocketAddr::V4(_) => AddressFamily::Inet,
+        SocketAddr::V6(_) => AddressFamily::Inet6,
+    };
+    let flags = SockFlag::SOCK_CLOEXEC;
+    let socket = socket::socket(family, SockType::Stream, flags, None)
+        .map_err(Error::system("making a socket"))?;
+    socket::setsockopt(&socket, sockopt::RcvBuf, &LAGGARD_BUFFER_BYTES)
+        .map_err(Error::system("a socket's options"))?;
+    socket::connect(socket.as_raw_fd(), &SockaddrStorage::from(address))
+        .map_err(|_| Error::unreachable(address))?;
+    prepare(TcpStream::from(socket))
+}
+
+fn prepare(stream: TcpStream) -> Result<TcpStream, Error> {
     stream
         .set_nodelay(true)
         .and_then(|()| stream.set_read_timeout(Some(HANDSHAKE_TIME_MAX)))
         .map_err(Error::system("a socket's options"))?;
     Ok(stream)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_among;
+
+    #[test]
+    fn some_are_evenly_among_all() {
+        let some = |count, all| Vec::from_iter((0..all).filter(|&one| is_among(one, count, all)));
+        assert!(some(0, 5).is_empty());
+        assert_eq!(some(2, 10), [4, 9]);
+        assert_eq!(some(5, 5), [0, 1, 2, 3, 4]);
+        assert_eq!(some(9_900, 10_000).len(), 9_900);
+    }
 }

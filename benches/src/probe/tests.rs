@@ -1,6 +1,6 @@
 //! The probe in front of servers that do as they should, and of servers that do not.
 
-use super::{Dialect, Pace, Target, Workload};
+use super::{Dialect, Interest, Pace, Run, Target, Wanted, Workload, outstanding, per_second};
 use crate::error::{DeliveryFault, Error};
 use crate::relay;
 use crate::report::{PROBE_BUSY, SERVER_BUSY};
@@ -16,9 +16,18 @@ use std::os::unix::net::UnixStream;
 use std::thread;
 
 /// A server in a thread of the test.
+#[derive(Debug, Clone, Copy)]
 struct Local {
     address: SocketAddr,
     dialect: Dialect,
+    /// What its subscribers want.
+    interest: Interest,
+}
+
+impl Local {
+    fn workload(&self, pace: Pace) -> Workload {
+        Workload::new(SUBSCRIBERS, self.interest, PAYLOAD_BYTES, pace)
+    }
 }
 
 impl Target for Local {
@@ -42,17 +51,18 @@ const PAYLOAD_BYTES: usize = 37;
 
 const NANOS: u64 = 20_000_000;
 
-fn workload(pace: Pace) -> Workload {
-    Workload {
-        subscribers: SUBSCRIBERS,
-        payload_bytes: PAYLOAD_BYTES,
-        pace,
-    }
-}
+/// All that subscribers can want.
+const INTERESTS: [Interest; 3] = [Interest::Topic, Interest::Wildcard { topics: 3 }, LISTS];
+
+const LISTS: Interest = Interest::WatchLists {
+    topics: 10,
+    each: 3,
+};
 
 /// Each workload's figures, by name.
 fn figures(target: &Local, pace: Pace) -> BTreeMap<&'static str, f64> {
-    let figures = workload(pace)
+    let figures = target
+        .workload(pace)
         .run(target, NANOS)
         .expect("the server is right");
     let by_name: BTreeMap<_, _> = figures
@@ -87,16 +97,60 @@ fn listener() -> (TcpListener, SocketAddr) {
 #[test]
 fn the_bare_relay_delivers_everything_at_any_pace() {
     for is_parked in [false, true] {
-        let (listener, address) = listener();
-        let (stop, stopped) = UnixStream::pair().expect("a pair of sockets");
-        thread::scope(|scope| {
-            scope.spawn(move || relay::serve(&listener, stopped, is_parked).expect("relays"));
-            // Also when an assertion fails: the relay ends when this is dropped.
-            let _stop = stop;
-            let dialect = Dialect::Bare;
-            all_paces(&Local { address, dialect });
-        });
+        for interest in INTERESTS {
+            with_relay(is_parked, interest, all_paces);
+        }
     }
+}
+
+/// Does something to a relay, which ends with it.
+fn with_relay(is_parked: bool, interest: Interest, work: impl FnOnce(&Local)) {
+    let (listener, address) = listener();
+    let (stop, stopped) = UnixStream::pair().expect("a pair of sockets");
+    let (dialect, by_topic) = if interest == LISTS {
+        (Dialect::Routed, Some(PAYLOAD_BYTES))
+    } else {
+        (Dialect::Bare, None)
+    };
+    thread::scope(|scope| {
+        scope.spawn(move || relay::serve(&listener, stopped, is_parked, by_topic).expect("relays"));
+        // Also when an assertion fails: the relay ends when this is dropped.
+        let _stop = stop;
+        work(&Local {
+            address,
+            dialect,
+            interest,
+        });
+    });
+}
+
+/// The sockets take what little there is, so the relay does not wait for who stalls.
+#[test]
+fn who_stalls_is_waited_for_no_more_and_looked_at_in_the_end() {
+    with_relay(false, Interest::Wildcard { topics: 3 }, |relay| {
+        let workload = relay.workload(Pace::PerSecond(1_000));
+        let mut run = Run::connect(relay, &workload).expect("the relay is right");
+        let stall = |run: &mut Run<'_>| run.stall(2);
+        per_second(&mut run, 1_000, NANOS, stall).expect("the relay is right");
+        assert_eq!(run.subscribers.reading(), SUBSCRIBERS - 2);
+        let published = run.publisher.published();
+        let all = (SUBSCRIBERS - 2) as u64 * published;
+        // Before they stalled, those two got some, too.
+        assert!(run.subscribers.delivered() > all);
+        assert_eq!(run.subscribers.check_stalled(published).ok(), Some(2));
+
+        let crowded = Workload {
+            laggards: 4,
+            ..relay.workload(Pace::Outstanding(4))
+        };
+        let mut run = Run::connect(relay, &crowded).expect("the relay is right");
+        outstanding(&mut run, 4, NANOS / 100, 50).expect("the relay is right");
+        let published = run.publisher.published();
+        assert!(published >= 50);
+        assert_eq!(run.subscribers.check_stalled(published).ok(), Some(4));
+        let fault = run.subscribers.check_stalled(published);
+        assert_eq!(fault.ok(), Some(4), "nothing is left");
+    });
 }
 
 /// What a server makes of a message: bytes to send instead of it, or the subscribers'
@@ -106,12 +160,13 @@ type Mischief = fn(sequence: u64, message: &[u8]) -> Option<Vec<u8>>;
 /// Answers a handshake; the publisher's is the last.
 type Greet = fn(stream: &mut TcpStream, is_publisher: bool);
 
-/// Accepts subscribers and then a publisher, forwards each message after some
+/// Accepts subscribers and then a publisher, forwards each message to all after some
 /// mischief until the publisher leaves, and accepts the next. Its thread ends with the
 /// test's process.
-fn start_server(dialect: Dialect, greet: Greet, mischief: Mischief) -> Local {
+fn start_server(dialect: Dialect, interest: Interest, greet: Greet, mischief: Mischief) -> Local {
     let (listener, address) = listener();
-    let mut message = vec![0; dialect.form(PAYLOAD_BYTES).bytes()];
+    let forms = dialect.forms(interest, PAYLOAD_BYTES);
+    let mut message = vec![0; forms.published.bytes()];
     thread::spawn(move || {
         loop {
             let mut streams: Vec<_> = (0..=SUBSCRIBERS)
@@ -126,17 +181,27 @@ fn start_server(dialect: Dialect, greet: Greet, mischief: Mischief) -> Local {
                 if publisher.read_exact(&mut message).is_err() {
                     break;
                 }
-                match mischief(sequence, &message) {
+                let stamp = forms.published.read(&message).expect("it is a message");
+                let mut delivery = Vec::new();
+                forms.delivered.write(stamp, &mut delivery);
+                match mischief(sequence, &delivery) {
                     // Whoever met a fault has left, so nothing comes of a failure.
                     Some(bytes) => streams.iter_mut().for_each(|subscriber| {
                         let _ = subscriber.write_all(&bytes);
                     }),
                     None => streams.clear(),
                 }
+                if dialect.is_answered() {
+                    let _ = publisher.write_all(b":5\r\n");
+                }
             }
         }
     });
-    Local { address, dialect }
+    Local {
+        address,
+        dialect,
+        interest,
+    }
 }
 
 /// Does it to the message that has the number 5.
@@ -149,7 +214,7 @@ fn fifth(sequence: u64, message: &[u8], mischief: impl Fn(&mut Vec<u8>)) -> Opti
 }
 
 fn fault_of(target: &Local) -> DeliveryFault {
-    match workload(Pace::Outstanding(8)).run(target, NANOS) {
+    match target.workload(Pace::Outstanding(8)).run(target, NANOS) {
         Err(Error::Delivery { subscriber, fault }) => {
             assert!(subscriber < SUBSCRIBERS);
             fault
@@ -160,21 +225,116 @@ fn fault_of(target: &Local) -> DeliveryFault {
 
 #[test]
 fn a_wrong_delivery_is_an_error_and_never_a_figure() {
-    let bare = |mischief| fault_of(&start_server(Dialect::Bare, |_, _| {}, mischief));
-    let sequence = |expected, found| DeliveryFault::Sequence { expected, found };
+    let of_topic = |expected, found| DeliveryFault::OfTopic {
+        topic: 0,
+        expected,
+        found,
+    };
+    wrong_deliveries(Interest::Topic, of_topic);
+    wrong_deliveries(Interest::Wildcard { topics: 3 }, |expected, found| {
+        DeliveryFault::Sequence {
+            expected: expected.into(),
+            found: found.into(),
+        }
+    });
+}
 
+fn wrong_deliveries(interest: Interest, fault: fn(u32, u32) -> DeliveryFault) {
+    let bare = |mischief| fault_of(&start_server(Dialect::Bare, interest, |_, _| {}, mischief));
     let lost = bare(|sequence, message| fifth(sequence, message, Vec::clear));
-    assert_eq!(lost, sequence(5, 6));
+    assert_eq!(lost, fault(5, 6));
     let repeated =
         bare(|sequence, message| fifth(sequence, message, |bytes| *bytes = bytes.repeat(2)));
-    assert_eq!(repeated, sequence(6, 5));
+    assert_eq!(repeated, fault(6, 5));
     let never_published = bare(|sequence, message| {
         let far = |bytes: &mut Vec<u8>| bytes[..8].copy_from_slice(&u64::MAX.to_le_bytes());
         fifth(sequence, message, far)
     });
-    assert_eq!(never_published, sequence(5, u64::MAX));
+    let sequence = u64::MAX;
+    assert_eq!(never_published, DeliveryFault::NeverPublished { sequence });
     let closed = bare(|sequence, message| (sequence != 5).then(|| message.to_vec()));
     assert_eq!(closed, DeliveryFault::Closed(String::new()));
+}
+
+/// Who has a list gets nothing else.
+#[test]
+fn a_message_that_is_not_on_the_list_is_an_error() {
+    let everything_to_all: Mischief = |_, message| Some(message.to_vec());
+    let server = start_server(Dialect::Bare, LISTS, |_, _| {}, everything_to_all);
+    let fault = fault_of(&server);
+    assert!(matches!(fault, DeliveryFault::Unwanted { .. }), "{fault:?}");
+}
+
+#[test]
+fn redis_is_spoken() {
+    for interest in [Interest::Topic, Interest::Wildcard { topics: 3 }] {
+        let greet: Greet = match interest {
+            Interest::Topic => |stream, last| greet_resp(stream, last, Wanted::Topics(&[0])),
+            _ => |stream, last| greet_resp(stream, last, Wanted::All),
+        };
+        let everything: Mischief = |_, message| Some(message.to_vec());
+        all_paces(&start_server(Dialect::Resp, interest, greet, everything));
+        // An error to a subscriber instead of a message.
+        let server = start_server(Dialect::Resp, interest, greet, |sequence, message| {
+            fifth(sequence, message, |bytes| bytes[0] = b'-')
+        });
+        let fault = fault_of(&server);
+        assert!(matches!(fault, DeliveryFault::Foreign(_)), "{fault:?}");
+    }
+    // Who wanted a pattern is told that it has a channel.
+    let other: Greet = |stream, last| greet_resp(stream, last, Wanted::Topics(&[0]));
+    let interest = Interest::Wildcard { topics: 1 };
+    let server = start_server(Dialect::Resp, interest, other, |_, _| None);
+    let outcome = server.workload(Pace::OneByOne).run(&server, NANOS);
+    let Err(Error::Refused { answer }) = outcome else {
+        panic!("another answer was not noticed: {outcome:?}");
+    };
+    assert!(answer.contains("subscribe"), "{answer}");
+}
+
+fn greet_resp(stream: &mut TcpStream, is_publisher: bool, agreed: Wanted<'_>) {
+    if !is_publisher {
+        // Whatever was asked for; it is small, and comes at once.
+        let mut asked = [0; 256];
+        let count = stream.read(&mut asked).expect("the client asks");
+        assert!(count > 0);
+        let mut answer = Dialect::Resp.greeting(0, agreed).answer;
+        // As long as any answer that is awaited.
+        answer.resize(answer.len().max(64), b'!');
+        let awaited = if asked.starts_with(b"*2\r\n$10\r\npsubscribe") {
+            Dialect::Resp.greeting(0, Wanted::All).answer.len()
+        } else {
+            Dialect::Resp.greeting(0, Wanted::Topics(&[0])).answer.len()
+        };
+        stream.write_all(&answer[..awaited]).expect("it reads");
+    }
+}
+
+#[test]
+fn a_publisher_is_answered_each_message() {
+    let (listener, address) = listener();
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.expect("somebody connects");
+            let _ = stream.write_all(b":1\r\n-ERR no\r\n");
+        }
+    });
+    let form = Dialect::Resp
+        .forms(Interest::Topic, PAYLOAD_BYTES)
+        .published;
+    let mut publisher =
+        super::publisher::Publisher::connect(address, Dialect::Resp, form, 1).expect("it listens");
+    publisher.publish(0, 0);
+    publisher.publish(0, 0);
+    let fault = loop {
+        if let Err(fault) = publisher.flush() {
+            break fault;
+        }
+    };
+    let Error::Refused { answer } = fault else {
+        panic!("a refusal was not noticed: {fault:?}");
+    };
+    assert!(answer.contains("-ERR no"), "{answer}");
 }
 
 /// Agrees to CONNECT, and to SUBSCRIBE unless told otherwise.
@@ -190,7 +350,7 @@ fn greet_mqtt(stream: &mut TcpStream, is_publisher: bool, suback: ReasonCode) {
             Progress::Done(connect, _) => {
                 assert_eq!(connect.version, Version::V311);
                 assert_eq!(
-                    connect.client_id.as_str() == "limits-publisher",
+                    connect.client_id.as_str() == "bench-publisher",
                     is_publisher
                 );
                 true
@@ -244,17 +404,25 @@ fn answer(stream: &mut TcpStream, packet: &Packet<'_>) {
 #[test]
 fn mqtt_is_spoken() {
     let greet: Greet = |stream, last| greet_mqtt(stream, last, ReasonCode::Success);
-    all_paces(&start_server(Dialect::Mqtt, greet, |_, message| {
-        Some(message.to_vec())
-    }));
+    for interest in [Interest::Topic, Interest::Wildcard { topics: 3 }] {
+        all_paces(&start_server(
+            Dialect::Mqtt,
+            interest,
+            greet,
+            |_, message| Some(message.to_vec()),
+        ));
+    }
 }
 
 #[test]
 fn a_server_that_speaks_other_mqtt_is_an_error() {
     let greet: Greet = |stream, last| greet_mqtt(stream, last, ReasonCode::Success);
-    let retained = start_server(Dialect::Mqtt, greet, |sequence, message| {
-        fifth(sequence, message, |bytes| bytes[0] |= 1)
-    });
+    let retained = start_server(
+        Dialect::Mqtt,
+        Interest::Topic,
+        greet,
+        |sequence, message| fifth(sequence, message, |bytes| bytes[0] |= 1),
+    );
     let fault = fault_of(&retained);
     let DeliveryFault::Foreign(what) = fault else {
         panic!("RETAIN was not noticed: {fault:?}");
@@ -262,8 +430,8 @@ fn a_server_that_speaks_other_mqtt_is_an_error() {
     assert!(what.starts_with("Publish: "), "{what}");
 
     let greet: Greet = |stream, last| greet_mqtt(stream, last, ReasonCode::UnspecifiedError);
-    let refusing = start_server(Dialect::Mqtt, greet, |_, _| None);
-    let outcome = workload(Pace::OneByOne).run(&refusing, NANOS);
+    let refusing = start_server(Dialect::Mqtt, Interest::Topic, greet, |_, _| None);
+    let outcome = refusing.workload(Pace::OneByOne).run(&refusing, NANOS);
     let Err(Error::Refused { answer }) = outcome else {
         panic!("a refusal was not noticed: {outcome:?}");
     };

@@ -3,6 +3,7 @@
 //! Whoever writes the ring gives it over a Unix socket and does not wait for this
 //! program: if it falls a whole ring behind, it says how much it missed and goes on.
 
+use crate::readable::Readable;
 use anyhow::{Context, Result};
 use ringcast_ring::{Kind, Message, Position, Tap, TapError};
 use std::fs;
@@ -125,25 +126,6 @@ fn print_record(
     )
 }
 
-/// Bytes for people: text as it is but for control characters, the rest escaped.
-struct Readable<'a>(&'a [u8]);
-
-impl std::fmt::Display for Readable<'_> {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        for chunk in self.0.utf8_chunks() {
-            for character in chunk.valid().chars() {
-                if character.is_control() {
-                    write!(formatter, "{}", character.escape_default())?;
-                } else {
-                    write!(formatter, "{character}")?;
-                }
-            }
-            write!(formatter, "{}", chunk.invalid().escape_ascii())?;
-        }
-        Ok(())
-    }
-}
-
 /// Whether the process at the other end closed the socket, as it does at its end.
 fn is_gone(mut giver: &UnixStream) -> bool {
     match giver.read(&mut [0; 64]) {
@@ -156,17 +138,4 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
     error
         .downcast_ref::<io::Error>()
         .is_some_and(|error| error.kind() == ErrorKind::BrokenPipe)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn payloads_are_readable_and_stay_on_their_line() {
-        let readable = |bytes| Readable(bytes).to_string();
-        assert_eq!(readable(b"{\"p\":\"40000.10\"}"), "{\"p\":\"40000.10\"}");
-        assert_eq!(readable("ä\n\0".as_bytes()), "ä\\n\\u{0}");
-        assert_eq!(readable(b"\xFFok\x1B[2J"), "\\xffok\\u{1b}[2J");
-    }
 }

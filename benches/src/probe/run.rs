@@ -1,0 +1,180 @@
+//! A workload on its way: both halves of the probe, the clock, and who was how busy.
+
+use super::publisher::Publisher;
+use super::subscribers::{Delivered, Subscribers};
+use super::traffic::Traffic;
+use super::{Target, Workload};
+use crate::clock::now_nanos;
+use crate::error::Error;
+use crate::report::{Figure, PROBE_BUSY, SERVER_BUSY};
+
+/// How long nothing may arrive while something is due.
+const SILENCE_NANOS_MAX: u64 = 10_000_000_000;
+
+/// What goes on beside a workload, in the probe's thread.
+pub(crate) trait Beside {
+    /// Does what can be done without waiting, and returns whether that was anything.
+    fn turn(&mut self, moment: &Moment<'_>) -> Result<bool, Error>;
+}
+
+/// How far a run has come.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Moment<'a> {
+    /// The time.
+    pub(crate) now: u64,
+    /// How many messages were published.
+    pub(crate) published: u64,
+    /// How many of each topic.
+    pub(crate) numbers: &'a [u32],
+}
+
+/// A workload on its way.
+pub(crate) struct Run<'a> {
+    pub(crate) target: &'a dyn Target,
+    pub(crate) publisher: Publisher,
+    pub(crate) subscribers: Subscribers,
+    beside: Option<&'a mut dyn Beside>,
+    traffic: Traffic,
+    /// Deliveries of all that was published.
+    due: u64,
+    /// When the last turn ended.
+    pub(crate) now: u64,
+    /// When something arrived, or nothing was due.
+    heard: u64,
+    /// How much of the time since the figures began was spent in turns without work.
+    idle_nanos: u64,
+    /// When the figures began: time, processor time of the server.
+    begin: (u64, Option<u64>),
+}
+
+/// What a measured time took of both sides.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Load {
+    pub(crate) nanos: u64,
+    /// Which part of it the probe worked.
+    probe: f64,
+    /// The server's processor time in it.
+    pub(crate) server_nanos: Option<u64>,
+}
+
+impl Load {
+    /// Which part of the time each side worked.
+    pub(crate) fn figures(&self) -> impl Iterator<Item = Figure> + use<> {
+        let nanos = self.nanos as f64;
+        let server = self
+            .server_nanos
+            .map(|server| Figure::new(SERVER_BUSY, "share", server as f64 / nanos));
+        [Figure::new(PROBE_BUSY, "share", self.probe)]
+            .into_iter()
+            .chain(server)
+    }
+}
+
+impl<'a> Run<'a> {
+    /// Everybody is there and has subscribed when this returns.
+    pub(crate) fn connect(target: &'a dyn Target, workload: &Workload) -> Result<Self, Error> {
+        let (address, dialect) = (target.address(), target.dialect());
+        let forms = dialect.forms(workload.interest, workload.payload_bytes);
+        let counts = (workload.subscribers, workload.laggards);
+        let traffic = Traffic::new(workload.interest, counts.0 + counts.1);
+        // The publisher comes last: a server without a handshake has accepted all
+        // others when it meets this one.
+        let subscribers =
+            Subscribers::connect(address, dialect, forms.delivered, &traffic, counts)?;
+        let topics = workload.interest.topics();
+        let publisher = Publisher::connect(address, dialect, forms.published, topics)?;
+        let now = now_nanos();
+        Ok(Self {
+            target,
+            publisher,
+            subscribers,
+            beside: None,
+            traffic,
+            due: 0,
+            now,
+            heard: now,
+            idle_nanos: 0,
+            begin: (now, None),
+        })
+    }
+
+    /// From now on this goes on in each turn.
+    pub(crate) fn accompany(&mut self, beside: &'a mut dyn Beside) {
+        self.beside = Some(beside);
+    }
+
+    /// Publishes the next message with the next turn, and returns how many will get it.
+    pub(crate) fn publish(&mut self, intended_nanos: u64) -> usize {
+        let topic = self.traffic.topic(self.publisher.published());
+        let recipients = self.traffic.recipients(topic, self.subscribers.reading());
+        self.publisher.publish(topic, intended_nanos);
+        self.due += recipients as u64;
+        recipients
+    }
+
+    /// So many subscribers, evenly among all, read no more. Nothing is on its way.
+    pub(crate) fn stall(&mut self, count: usize) -> Result<(), Error> {
+        self.subscribers.stall(count, self.publisher.numbers())
+    }
+
+    /// Messages that were published and have not arrived, counted for each subscriber.
+    fn owed(&self) -> u64 {
+        self.due - self.subscribers.delivered()
+    }
+
+    /// Sends and reads what can be, and looks at the clock.
+    pub(crate) fn turn(&mut self, on_delivered: impl FnMut(Delivered)) -> Result<(), Error> {
+        let has_sent = self.publisher.flush()?;
+        let published = self.publisher.published();
+        let read = self.subscribers.poll(published, on_delivered)?;
+        let has_worked_beside = match &mut self.beside {
+            None => false,
+            Some(beside) => beside.turn(&Moment {
+                now: self.now,
+                published,
+                numbers: self.publisher.numbers(),
+            })?,
+        };
+        let now = now_nanos();
+        if read == 0 && !has_sent && !has_worked_beside {
+            self.idle_nanos += now - self.now;
+        }
+        self.now = now;
+        if read > 0 || self.owed() == 0 {
+            self.heard = now;
+        } else if now - self.heard > SILENCE_NANOS_MAX {
+            let (delivered, due) = (self.subscribers.delivered(), self.due);
+            return Err(Error::Silence { delivered, due });
+        }
+        Ok(())
+    }
+
+    /// Waits for all that is due.
+    pub(crate) fn drain(&mut self, mut on_delivered: impl FnMut(Delivered)) -> Result<(), Error> {
+        while self.owed() > 0 {
+            self.turn(&mut on_delivered)?;
+        }
+        Ok(())
+    }
+
+    /// Figures begin here; a second call begins anew.
+    pub(crate) fn begin(&mut self) {
+        self.now = now_nanos();
+        self.heard = self.now;
+        self.idle_nanos = 0;
+        self.begin = (self.now, self.target.cpu_nanos());
+    }
+
+    /// Figures end here.
+    pub(crate) fn end(&self) -> Load {
+        let (begin, server_begin) = self.begin;
+        let nanos = self.now - begin;
+        Load {
+            nanos,
+            probe: 1.0 - self.idle_nanos as f64 / nanos as f64,
+            server_nanos: server_begin
+                .zip(self.target.cpu_nanos())
+                .map(|(begin, end)| end - begin),
+        }
+    }
+}
