@@ -22,7 +22,9 @@ use ringcast_ingest::{Ingest, Phase};
 use ringcast_lane::Lanes;
 use ringcast_ring::{Consumer, Producer, Waker};
 use ringcast_shard::{Io, Limits, Now, Settings, Shard};
-use std::os::fd::AsFd;
+use ringcast_wire::{Close, ConnectionKey, Event, Failure, Received, Wire};
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -364,12 +366,19 @@ fn turn_ingest(role: &mut IngestParts, now: Now, news: &Sender<News>) -> Result<
 impl ShardRole {
     fn turn(&mut self, now: Now) -> Result<bool, String> {
         let newcomers = self.adopt();
+        let mut wire = TimedWire {
+            lanes: &mut self.lanes,
+            first_send_nanos: None,
+        };
         let mut io = Io {
-            wire: &mut self.lanes,
+            wire: &mut wire,
             ring: &mut self.ring,
             uplink: &mut self.uplink,
         };
         let busy = self.shard.turn(now, &mut io);
+        if let Some(first) = wire.first_send_nanos {
+            self.shard.first_sent_after(first - now.monotonic_nanos);
+        }
         Ok(busy.map_err(|error| error.to_string())? || newcomers)
     }
 
@@ -392,6 +401,42 @@ impl ShardRole {
             }
         }
         true
+    }
+}
+
+/// Lanes, and when a turn first sent something.
+struct TimedWire<'a> {
+    lanes: &'a mut Lanes,
+    first_send_nanos: Option<u64>,
+}
+
+impl Wire for TimedWire<'_> {
+    type Socket = OwnedFd;
+
+    fn adopt(&mut self, key: ConnectionKey, socket: OwnedFd) -> io::Result<()> {
+        self.lanes.adopt(key, socket)
+    }
+
+    fn reap(&mut self, events: &mut Vec<Event>, most: usize) {
+        self.lanes.reap(events, most);
+    }
+
+    fn receive(&mut self, from: &[ConnectionKey], got: &mut Received) {
+        self.lanes.receive(from, got);
+    }
+
+    fn send_same(&mut self, to: &[ConnectionKey], bytes: &[u8], failed: &mut Vec<Failure>) {
+        self.first_send_nanos.get_or_insert_with(monotonic_nanos);
+        self.lanes.send_same(to, bytes, failed);
+    }
+
+    fn send_each(&mut self, sends: &[(ConnectionKey, &[u8])], failed: &mut Vec<Failure>) {
+        self.first_send_nanos.get_or_insert_with(monotonic_nanos);
+        self.lanes.send_each(sends, failed);
+    }
+
+    fn close(&mut self, key: ConnectionKey, how: Close) {
+        self.lanes.close(key, how);
     }
 }
 

@@ -48,7 +48,7 @@ metrics! {
         subscribed: Counter = "subscribed", None, "Subscriptions that were granted.";
         subscriptions_refused: Counter = "subscriptions_refused", None, "Subscriptions that were refused.";
         arrival: Histogram = "stage_ingest_to_shard", Nanos, "From when ingest took a message to the turn in which a shard read it.";
-        submission: Histogram = "stage_shard_to_submitted", Nanos, "From that turn to its end, when what could be sent was handed to the kernel.";
+        submission: Histogram = "stage_shard_to_submitted", Nanos, "From the beginning of that turn to its first send: what the shard adds to what the kernel takes.";
     }
 }
 

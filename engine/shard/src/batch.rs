@@ -94,11 +94,13 @@ impl<Tag: Copy> Batch<Tag> {
             Place::Arena(form, range) => arenas[*form as usize].bytes(range.clone()),
             Place::Gathered(range) => &self.gathered[range.clone()],
         };
-        let sends: ArrayVec<_, SENDS_MAX> = self
-            .sends
-            .iter()
-            .map(|(key, place, _)| (*key, bytes(place)))
-            .collect();
+        let mut sends = ArrayVec::<_, SENDS_MAX>::new();
+        // Not collected, which would move all of it.
+        sends.extend(
+            self.sends
+                .iter()
+                .map(|(key, place, _)| (*key, bytes(place))),
+        );
         self.failures.clear();
         wire.send_each(&sends, &mut self.failures);
         self.outcomes.clear();

@@ -142,6 +142,9 @@ mod tests {
     use crate::store::{About, Parts, Store};
     use proptest::prelude::*;
 
+    /// What was trimmed, and the messages behind it with their numbers and bytes.
+    type Model = (u64, Vec<(super::StoredId, u64, usize)>);
+
     proptest! {
         #[test]
         fn a_log_keeps_what_was_not_trimmed(
@@ -150,7 +153,7 @@ mod tests {
             let mut store = Store::new(1000, 1_000_000);
             let mut logs = Logs::new(2, 60);
             let ids = [logs.begin(), logs.begin()];
-            let mut models: [(u64, Vec<(super::StoredId, u64, usize)>); 2] = Default::default();
+            let mut models: [Model; 2] = Default::default();
             for (sequence, (which, kind, pick)) in (1..).zip(steps) {
                 let (id, model) = (ids[which], &mut models[which]);
                 if kind < 5 {

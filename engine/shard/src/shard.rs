@@ -258,11 +258,8 @@ impl<Pass> Shard<Pass> {
     fn begin_turn(&mut self, now: Now) {
         let before = std::mem::replace(&mut self.now, now);
         self.counters.turns += 1;
-        let routed = std::mem::take(&mut self.routing.routed_in_turn);
-        if routed > 0 {
-            // What the last turn read was handed to the kernel by now.
+        if std::mem::take(&mut self.routing.routed_in_turn) > 0 {
             let nanos = now.monotonic_nanos - before.monotonic_nanos;
-            self.submission.record(nanos, routed);
             self.counters.turn_nanos_max = self.counters.turn_nanos_max.max(nanos);
         }
     }
@@ -400,11 +397,18 @@ impl<Pass> Shard<Pass> {
         &self.arrival
     }
 
-    /// From the turn that read a message to the one after it, when all that could be sent
-    /// of it was handed to the kernel.
+    /// From the beginning of a turn to its first send, for each message that it read: what
+    /// the shard itself adds to the time that the kernel takes.
     #[must_use]
     pub fn submission(&self) -> &Durations {
         &self.submission
+    }
+
+    /// The first send of the last turn began so long after the turn did. Whoever has a clock
+    /// may say so.
+    pub fn first_sent_after(&mut self, nanos: u64) {
+        let routed = self.routing.routed_in_turn;
+        self.submission.record(nanos, routed);
     }
 
     /// Changes what bounds clients from now on.

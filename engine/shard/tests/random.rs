@@ -389,7 +389,7 @@ impl Story {
         let sent = &self.sent;
         let now = self.world.sequence;
         let rest = packets(version, &bytes, |packet| {
-            client.on_packet(&packet, sent, now)
+            client.on_packet(&packet, sent, now);
         });
         client.rest = rest;
     }

@@ -352,7 +352,7 @@ fn subscription_identifiers_and_retain_as_published_make_frames_of_their_own() {
             };
             subscriptions.push(TopicFilter::new(filter).unwrap(), options);
         }
-        let identifier = ringcast_codec::mqtt::SubscriptionIdentifier::new(identifier).unwrap();
+        let identifier = SubscriptionIdentifier::new(identifier).unwrap();
         let properties = block(Property::SubscriptionIdentifier(identifier));
         let packet = Packet::Subscribe(Subscribe {
             packet_id: PacketId::new(1).unwrap(),
@@ -383,7 +383,7 @@ fn subscription_identifiers_and_retain_as_published_make_frames_of_their_own() {
             let identifiers: Vec<_> = publish
                 .properties
                 .subscription_identifiers()
-                .map(|identifier| identifier.get())
+                .map(SubscriptionIdentifier::get)
                 .collect();
             got.push((identifiers, publish.retain));
         });
