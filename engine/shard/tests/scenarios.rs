@@ -5,7 +5,8 @@ mod support;
 use ringcast_codec::market::{DeliveryClass, DeliveryClasses, SlowPolicy};
 use ringcast_codec::mqtt::{
     Binary, Connect, Delivery, Packet, PacketId, Properties, Property, Publish, QoS, ReasonCode,
-    Subscribe, SubscriptionBlock, SubscriptionOptions, Text, TopicFilter, TopicName, Version, Will,
+    Subscribe, SubscriptionBlock, SubscriptionIdentifier, SubscriptionOptions, Text, TopicFilter,
+    TopicName, Version, Will,
 };
 use ringcast_shard::{End, Settings};
 use ringcast_wire::Close;
