@@ -277,6 +277,7 @@ fn spawn(parts: Parts) -> Result<JoinHandle<()>, StartError> {
     let news = parts.news.clone();
     let builder = std::thread::Builder::new().name(format!("cpu {cpu}"));
     let thread = builder.spawn(move || {
+        let _alarm = Alarm(news.clone());
         let made = probe::while_charged(|| {
             LocalExecutorBuilder::new(Placement::Fixed(cpu))
                 .ring_depth(RING_ENTRIES as usize)
@@ -293,6 +294,18 @@ fn spawn(parts: Parts) -> Result<JoinHandle<()>, StartError> {
         }
     });
     thread.map_err(|error| StartError::System("a thread", error))
+}
+
+/// Tells that its thread panicked: the others go on, and nobody else would notice.
+struct Alarm(Sender<News>);
+
+impl Drop for Alarm {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let why = "an executor panicked, which is a defect; what it said stands above";
+            let _ = self.0.send(News::Failed(why.into()));
+        }
+    }
 }
 
 fn waiting(idle: Idle) -> Waiting {

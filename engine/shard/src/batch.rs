@@ -13,10 +13,10 @@ use std::ops::Range;
 pub(crate) const SENDS_MAX: usize = 256;
 
 /// Bytes that can be gathered. A batch with less room than [`GATHER_BYTES_MAX`] is full.
-const GATHERED_BYTES: usize = 1024 * 1024;
+const GATHERED_BYTES: usize = 2 * 1024 * 1024;
 
 /// The most bytes that are gathered for one send.
-pub(crate) const GATHER_BYTES_MAX: usize = 128 * 1024;
+pub(crate) const GATHER_BYTES_MAX: usize = 256 * 1024;
 
 /// A batch of sends, each with what its sender wants to know afterwards.
 pub(crate) struct Batch<Tag> {

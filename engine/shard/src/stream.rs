@@ -17,7 +17,7 @@ use std::ops::Range;
 
 /// The most bytes of a piece, unless a single frame has more. A sweep sends whole pieces,
 /// so that it ends where a frame does, and a send of more costs by its bytes.
-pub const PIECE_BYTES_MAX: u32 = 64 * 1024;
+pub const PIECE_BYTES_MAX: u32 = 128 * 1024;
 
 /// The pieces of all streams.
 pub struct Pieces(Fifos<Piece, 4>);

@@ -546,7 +546,7 @@ fn routing_waits_for_sweeps() {
 /// A record with more cohorts than a turn appends to, some of which leave meanwhile.
 #[test]
 fn a_record_goes_on_in_the_next_turn() {
-    let count = 5_000;
+    let count = 10_000;
     let mut world = World::new(Settings {
         connections: count + 1,
         cohorts: count as usize,

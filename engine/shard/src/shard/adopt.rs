@@ -36,6 +36,17 @@ impl<Pass> Shard<Pass> {
         pass: Pass,
         io: &mut Io<'_, W>,
     ) -> Result<(), AdoptError> {
+        let adopted = self.take_in(newcomer, pass, io);
+        self.counters.refused += u64::from(adopted.is_err());
+        adopted
+    }
+
+    fn take_in<W: Wire>(
+        &mut self,
+        newcomer: Newcomer<W::Socket>,
+        pass: Pass,
+        io: &mut Io<'_, W>,
+    ) -> Result<(), AdoptError> {
         let Newcomer {
             socket,
             user,

@@ -24,7 +24,7 @@ use ringcast_wire::Wire;
 const RECORDS_MAX: u64 = 512;
 
 /// Appends of one turn.
-const APPENDS_MAX: usize = 4_096;
+const APPENDS_MAX: usize = 8_192;
 
 /// The message being routed, and what was found for it.
 pub(super) struct Routing {

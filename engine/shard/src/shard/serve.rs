@@ -107,9 +107,15 @@ impl<Pass> Shard<Pass> {
         let connection = self.connections.at(index);
         let (key, cursor) = (connection.key, connection.cursor);
         let is_outbox_empty = connection.outbox.is_empty();
+        let is_waiting = connection.flags.has(Flags::WAITING);
         let flow = self.flows.get(connection.cohort);
         let target = flow.target();
-        if is_outbox_empty && with_stream && cursor >= target {
+        let limit = if is_waiting {
+            flow.stream.head()
+        } else {
+            target
+        };
+        if is_outbox_empty && with_stream && cursor >= limit {
             if cursor == target {
                 let step = flow.step();
                 self.shift(index, step);
@@ -120,7 +126,7 @@ impl<Pass> Shard<Pass> {
             return;
         }
         if is_outbox_empty && with_stream {
-            return self.compose_stream(index, target);
+            return self.compose_stream(index, limit);
         }
         let rest = self.rest_of_frame(index);
         let begin = self.serving.gathered();
@@ -129,13 +135,13 @@ impl<Pass> Shard<Pass> {
     }
 
     /// A piece of its stream, from where it lies if that is one place.
-    fn compose_stream(&mut self, index: u32, target: Position) {
+    fn compose_stream(&mut self, index: u32, limit: Position) {
         let connection = self.connections.at(index);
         let (key, cursor) = (connection.key, connection.cursor);
         let flow = self.flows.get(connection.cohort);
         let form = flow.wire_form;
         let arena = &self.arenas[form as usize];
-        let to = Position(target.0.min(cursor.0 + u64::from(PIECE_BYTES_MAX)));
+        let to = Position(limit.0.min(cursor.0 + u64::from(PIECE_BYTES_MAX)));
         let mut stretches = flow.stream.stretches(cursor..to, &self.pieces, arena);
         let first = stretches.next();
         let is_one = stretches.next().is_none();
@@ -187,9 +193,7 @@ impl<Pass> Shard<Pass> {
         let stream = outcome.sent - outbox;
         let connection = self.connections.at_mut(index);
         self.outboxes.discard(&mut connection.outbox, outbox);
-        let has_room = connection.outbox.len() <= OUTBOX_FILL;
-        let was_congested = has_room && connection.flags.has(Flags::CONGESTED);
-        if was_congested {
+        if connection.flags.has(Flags::CONGESTED) && connection.outbox.len() <= OUTBOX_FILL {
             connection.flags.clear(Flags::CONGESTED);
             self.park(key);
         }

@@ -99,10 +99,29 @@ impl<Pass> Shard<Pass> {
                     self.waiting.push_front(waiting);
                     break;
                 }
-                Step::Behind => self.waiting.push_back(waiting),
+                Step::Behind => {
+                    self.hurry(waiting.key.index());
+                    self.waiting.push_back(waiting);
+                }
             }
         }
         Ok(any)
+    }
+
+    /// Who waits for its subscription is not kept by sweeps that others need long for: it is
+    /// served alone, up to what was routed.
+    fn hurry(&mut self, index: u32) {
+        if self.connections.at(index).flags.has(Flags::BLOCKED) {
+            return;
+        }
+        let region = self.region(index);
+        if region < Region::Apart {
+            let flow = self.flows.get(self.connections.at(index).cohort);
+            let stand = flow.stand(region);
+            self.connections.at_mut(index).cursor = stand;
+            self.go_apart(index);
+        }
+        self.list(self.connections.at(index).key);
     }
 
     /// Goes on with a packet, with so many filters at most.

@@ -12,7 +12,7 @@ use crate::stream::Position;
 use ringcast_wire::Wire;
 
 /// Sends of one turn.
-const SWEPT_MAX: usize = 1_024;
+const SWEPT_MAX: usize = 256;
 
 /// Where the receiver of a sweep's send stood before.
 #[derive(Debug, Clone, Copy)]
