@@ -1,58 +1,14 @@
 //! After the start a turn allocates nothing: not for what clients publish, not for a feed.
 
-#![allow(unsafe_code, reason = "a global allocator can't be written without")]
-
 mod support;
 
+use ringcast_allocations::{Counting, allocations};
 use ringcast_ingest::{Feed, RecordingSource, SyntheticSettings};
 use ringcast_ring::{Kind, Message};
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
 use support::*;
-
-struct Counting;
-
-thread_local! {
-    /// Allocations of this thread: the reader of a recording has its own.
-    static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
-}
-
-// SAFETY: GlobalAlloc demands that what it hands out is fit for the layout, that it does not
-// unwind, and that deallocation matches. All methods pass their arguments to `System`, which
-// guarantees this, and return its answer unchanged; the count is a const-initialised
-// thread-local `Cell<usize>` without destructor, so that touching it neither allocates nor
-// panics.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ALLOCATIONS.set(ALLOCATIONS.get() + 1);
-        // SAFETY: the layout has a size other than zero, by the same promise that our caller
-        // made to us.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        ALLOCATIONS.set(ALLOCATIONS.get() + 1);
-        // SAFETY: our caller promises that the pointer came from this allocator, so from
-        // `System`, with this layout, and that the size is neither zero nor over `isize::MAX`
-        // when rounded up.
-        unsafe { System.realloc(pointer, layout, size) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: our caller promises that the pointer came from this allocator, so from
-        // `System`, with this layout.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
-
-fn allocations(of: impl FnOnce()) -> usize {
-    let before = ALLOCATIONS.get();
-    of();
-    ALLOCATIONS.get() - before
-}
 
 /// Turns until so many records were read, without looking at them.
 fn run(engine: &mut Engine, records: usize) {
