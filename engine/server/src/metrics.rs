@@ -23,6 +23,7 @@ pub(crate) use exposition::{Descriptor, Exposition, Kind, Unit};
 pub(crate) use histogram::{BOUNDS_NANOS, Histogram};
 pub(crate) use process::ProcessMetrics;
 
+use crate::meters::{IngestMetrics, ShardMetrics};
 use std::sync::Arc;
 
 /// Whoever has something to tell.
@@ -64,6 +65,8 @@ impl Registry {
 /// The table of all metrics that stands in the book.
 pub(crate) fn reference() -> String {
     let mut registry = Registry::new();
+    registry.labelled::<ShardMetrics>("shard", 1);
+    registry.single::<IngestMetrics>();
     registry.add(DoorMetrics(Arc::default()));
     exposition::table(&registry.text())
 }
