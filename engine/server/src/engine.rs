@@ -32,6 +32,9 @@ use std::thread::JoinHandle;
 /// Newcomers that wait for one shard at most.
 const NEWCOMERS_WAITING_MAX: usize = 256;
 
+/// Sends of a shard's sweeps in one turn: as many as one submission takes.
+const TURN_SENDS_MAX: usize = 256;
+
 /// Connections of a shard beyond its limit: see [`ringcast_shard::Settings::connections`].
 const STANDING_ROOM: u32 = 64;
 
@@ -343,6 +346,7 @@ fn shard_settings(
         stored_bytes: limits.retained_bytes + memory.queue_bytes,
         outbox_bytes: memory.private_bytes,
         input_bytes: memory.input_bytes,
+        turn_sends_max: TURN_SENDS_MAX,
         limits: shard_limits(settings),
         classes: settings.class.clone(),
         hasher,

@@ -1,13 +1,11 @@
 //! What a cohort gets, and how far its members are.
 //!
 //! ```text
-//!   stream   ├────────────┬──────────────┬───────────┤
-//!          trimmed      swept           end         head
-//!                         │  the sweep   │
-//!            apart: cursors anywhere up to the end
+//!   stream   ├──────────┬───────────────┬────────────┤
+//!          trimmed   hindmost   other groups        head
+//!                    in step       apart: anywhere
 //! ```
 //!
-//! Who is in step stands at `swept`, or at `end` if the sweep that goes on was there.
 //! Flows stand in two kinds of queue: those with something to sweep in the queue of the
 //! *dirty*, and all whose streams hold a piece of an arena in one of its *laps*, by the age of
 //! the oldest, so that whoever writes over old memory knows whom it concerns.
@@ -15,7 +13,7 @@
 use crate::arena::{Arena, ArenaOffset, FrameNumber};
 use crate::cohorts::CohortId;
 use crate::log::LogId;
-use crate::roster::{Region, Roster};
+use crate::roster::Roster;
 use crate::stream::{Pieces, Position, Stream};
 use ringcast_codec::mqtt::Version;
 use std::collections::VecDeque;
@@ -24,9 +22,6 @@ use std::collections::VecDeque;
 #[derive(Debug, Default)]
 pub(crate) struct Flow {
     pub(crate) stream: Stream,
-    pub(crate) swept: Position,
-    /// Of the sweep that goes on; `swept` if none does.
-    pub(crate) end: Position,
     /// Where the stream's head was when those apart were last looked at.
     pub(crate) looked: Position,
     /// Behind the last frame of a class that closes who is too slow for it.
@@ -87,48 +82,14 @@ impl WireForm {
 }
 
 impl Flow {
-    /// Whether a sweep goes on.
-    pub(crate) fn is_sweeping(&self) -> bool {
-        self.end > self.swept
+    /// What nobody in step needs ends here.
+    pub(crate) fn swept(&self) -> Position {
+        self.roster.hindmost().unwrap_or(self.stream.head())
     }
 
-    /// Where a member of a region stands that has no cursor of its own.
-    pub(crate) fn stand(&self, region: Region) -> Position {
-        match region {
-            Region::Sent => self.end,
-            _ => self.swept,
-        }
-    }
-
-    /// Up to where those apart are sent: there they are in step.
-    pub(crate) fn target(&self) -> Position {
-        if self.is_sweeping() {
-            self.end
-        } else {
-            self.swept
-        }
-    }
-
-    /// The region of those who are in step and stand at the target.
-    pub(crate) fn step(&self) -> Region {
-        if self.is_sweeping() {
-            Region::Sent
-        } else {
-            Region::Step
-        }
-    }
-
-    /// Whether somebody is sent what a sweep sends.
-    pub(crate) fn has_steppers(&self) -> bool {
-        !self.roster.of(Region::Sent).is_empty() || !self.roster.of(Region::Step).is_empty()
-    }
-
-    /// Where nobody is in step, nothing waits for a sweep.
-    pub(crate) fn skip_if_nobody_steps(&mut self) {
-        if !self.has_steppers() {
-            self.swept = self.stream.head();
-            self.end = self.swept;
-        }
+    /// Whether somebody in step was not sent all.
+    pub(crate) fn is_behind(&self) -> bool {
+        self.swept() < self.stream.head()
     }
 }
 

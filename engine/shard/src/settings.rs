@@ -27,6 +27,9 @@ pub struct Settings {
     pub outbox_bytes: usize,
     /// Bytes of packets that are not whole yet, of all connections.
     pub input_bytes: usize,
+    /// Sends of sweeps in one turn, 1 or more. More of them make turns longer, fewer let
+    /// the shard look sooner at what came meanwhile.
+    pub turn_sends_max: usize,
     /// What bounds each client.
     pub limits: Limits,
     /// What clients lose that are too slow, by topic.

@@ -33,11 +33,11 @@ use crate::fifo::Fifos;
 use crate::filters::Filters;
 use crate::flow::{Flows, Laps, WireForm};
 use crate::log::Logs;
-use crate::roster::Region;
+use crate::roster::{Region, Roster};
 use crate::routes::{Matches, Routes};
 use crate::settings::{Limits, Settings};
 use crate::store::Store;
-use crate::stream::Pieces;
+use crate::stream::{Pieces, Position};
 use crate::topics::Topics;
 use crate::values::Values;
 use crate::wheel::Wheel;
@@ -83,9 +83,8 @@ pub struct Shard<Pass> {
     /// The cohorts whose members apart are to be looked at, and whose logs are to be trimmed.
     to_look: Vec<CohortId>,
     to_trim: Vec<CohortId>,
-    /// The cohorts of the batch being sent: swept to the end, and to be swept again.
+    /// The cohorts of the batch being sent.
     swept: Vec<CohortId>,
-    to_sweep: Vec<CohortId>,
     serving: Batch<serve::Serving>,
     sweeping: Batch<sweep::Swept>,
     /// Taken while they are looked at.
@@ -214,7 +213,6 @@ impl<Pass> Shard<Pass> {
             to_look: Vec::with_capacity(1_024),
             to_trim: Vec::with_capacity(1_024),
             swept: Vec::with_capacity(SENDS_MAX),
-            to_sweep: Vec::with_capacity(SENDS_MAX),
             serving: Batch::new(),
             sweeping: Batch::new(),
             events: Vec::with_capacity(EVENTS_MAX),
@@ -344,15 +342,34 @@ impl<Pass> Shard<Pass> {
         flow.roster.region(connection.seat)
     }
 
-    /// Moves a connection to another region of its cohort.
-    fn shift(&mut self, index: u32, to: Region) {
+    /// Changes the roster that a connection is in: `change` is given its seat, and what to
+    /// tell of those who change theirs.
+    fn with_roster<T>(
+        &mut self,
+        index: u32,
+        change: impl FnOnce(&mut Roster, u32, &mut dyn FnMut(ConnectionKey, u32)) -> T,
+    ) -> T {
         let connection = self.connections.at(index);
         let (cohort, seat) = (connection.cohort, connection.seat);
         let connections = &mut self.connections;
         let roster = &mut self.flows.get_mut(cohort).roster;
-        roster.shift(seat, to, |key, seat| {
+        change(roster, seat, &mut |key, seat| {
             connections.at_mut(key.index()).seat = seat;
-        });
+        })
+    }
+
+    /// A connection has a cursor of its own from now on, at this place.
+    fn set_apart(&mut self, index: u32, cursor: Position) {
+        self.connections.at_mut(index).cursor = cursor;
+        self.with_roster(index, |roster, seat, moved| roster.set_apart(seat, moved));
+    }
+
+    /// A connection that is not in step has got everything up to the head of its stream:
+    /// it is in step, if there is a place for it.
+    fn step(&mut self, index: u32) -> bool {
+        let cohort = self.connections.at(index).cohort;
+        let head = self.flows.get(cohort).stream.head();
+        self.with_roster(index, |roster, seat, moved| roster.step(seat, head, moved))
     }
 
     /// A socket took nothing any more: its connection waits until it does.
@@ -426,16 +443,23 @@ impl<Pass> Shard<Pass> {
             let flow = self.flows.get(connection.cohort);
             let region = flow.roster.region(connection.seat);
             let key = connection.key;
-            assert!(flow.roster.of(region).contains(&key), "its seat is its own");
+            assert!(
+                flow.roster.is_at(connection.seat, key),
+                "its seat is its own"
+            );
             let lag = self.connections.client(key.index()).lag;
             assert_eq!(region == Region::Lag, lag.is_some());
             lagging += usize::from(lag.is_some());
-            if region == Region::Apart {
+            let at = match region {
+                Region::Step(position) => Some(position),
+                Region::Apart => Some(connection.cursor),
+                Region::Lag => None,
+            };
+            if let Some(at) = at {
                 let held = flow.stream.tail(&self.pieces)..=flow.stream.head();
-                assert!(held.contains(&connection.cursor), "what it needs is there");
+                assert!(held.contains(&at), "what it needs is there");
             }
-            assert!(flow.swept <= flow.end && flow.end <= flow.stream.head());
-            assert!(flow.log.is_none() || !flow.roster.of(Region::Lag).is_empty());
+            assert!(flow.log.is_none() || !flow.roster.lagging().is_empty());
         }
         assert_eq!(lagging, self.lags.len());
     }

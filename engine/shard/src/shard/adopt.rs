@@ -5,7 +5,6 @@ use crate::cohorts::{CohortId, Form};
 use crate::connections::Client;
 use crate::end::End;
 use crate::flow::WireForm;
-use crate::roster::Region;
 use ringcast_codec::Progress;
 use ringcast_codec::mqtt::{
     Connack, Connect, PACKET_BYTES_MAX, Packet, Property, PropertyBlock, ReasonCode, Text, Version,
@@ -169,12 +168,10 @@ impl<Pass> Shard<Pass> {
             let wire_form = WireForm::ALL[usize::from(form.wire_form)];
             self.flows.found(cohort, wire_form, form.packet_bytes_max);
         }
-        self.connections.at_mut(key.index()).cohort = cohort;
-        let connections = &mut self.connections;
-        let moved = |key: ConnectionKey, seat| connections.at_mut(key.index()).seat = seat;
-        let roster = &mut self.flows.get_mut(cohort).roster;
-        roster.join(key, Region::Lag, moved);
-        self.rejoin(key.index());
+        let index = key.index();
+        self.connections.at_mut(index).cohort = cohort;
+        self.with_roster(index, |roster, _, moved| roster.join(key, moved));
+        self.rejoin(index);
     }
 
     fn answer(

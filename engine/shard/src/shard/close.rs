@@ -2,7 +2,6 @@
 
 use super::Shard;
 use crate::end::End;
-use crate::roster::Region;
 use ringcast_codec::mqtt::{Disconnect, Packet, Properties, Version};
 use ringcast_wire::{Close, ConnectionKey, Wire};
 
@@ -71,19 +70,9 @@ impl<Pass> Shard<Pass> {
 
     /// A connection is in its cohort's flow no more, and what only it needed is forgotten.
     pub(super) fn leave_flow(&mut self, index: u32) {
-        let connection = self.connections.at(index);
-        let (cohort, seat) = (connection.cohort, connection.seat);
-        let connections = &mut self.connections;
-        let flow = self.flows.get_mut(cohort);
-        flow.roster.leave(seat, |key, seat| {
-            connections.at_mut(key.index()).seat = seat;
-        });
-        flow.skip_if_nobody_steps();
-        if flow.roster.of(Region::Lag).is_empty()
-            && let Some(log) = flow.log.take()
-        {
-            self.logs.end(log, &mut self.store);
-        }
+        self.with_roster(index, |roster, seat, moved| roster.leave(seat, moved));
+        let cohort = self.connections.at(index).cohort;
+        self.end_log_if_unneeded(cohort);
         self.trim_swept(cohort);
     }
 }

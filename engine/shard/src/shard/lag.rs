@@ -11,7 +11,6 @@ use crate::cohorts::{CohortId, SHARED_FILTERS_MAX};
 use crate::connections::{Flags, Lag};
 use crate::end::End;
 use crate::log::{LogId, LogPosition};
-use crate::roster::Region;
 use crate::store::{About, Parts, StoredId};
 use crate::stream::Position;
 use crate::topics::TopicId;
@@ -45,10 +44,8 @@ impl<Pass> Shard<Pass> {
             dropped,
         });
         self.connections.client_mut(index).lag = Some(lag as u32);
-        self.shift(index, Region::Lag);
-        let flow = self.flows.get_mut(cohort);
-        flow.gave_up = false;
-        flow.skip_if_nobody_steps();
+        self.with_roster(index, |roster, seat, moved| roster.set_lagging(seat, moved));
+        self.flows.get_mut(cohort).gave_up = false;
         self.counters.lags += 1;
         if is_strict || !finished {
             self.doom(key, if is_strict { End::TooSlow } else { End::Quota });
@@ -325,18 +322,11 @@ impl<Pass> Shard<Pass> {
     /// A connection that has got everything up to now goes where that is in its cohort's
     /// stream.
     pub(super) fn rejoin(&mut self, index: u32) {
-        let connection = self.connections.at_mut(index);
+        let connection = self.connections.at(index);
         let (key, cohort) = (connection.key, connection.cohort);
         let has_first = !connection.outbox.is_empty() || connection.retained.is_some();
-        let flow = self.flows.get_mut(cohort);
-        flow.skip_if_nobody_steps();
-        let head = flow.stream.head();
-        if flow.target() == head && !has_first {
-            let step = flow.step();
-            self.shift(index, step);
-        } else {
-            connection.cursor = head;
-            self.shift(index, Region::Apart);
+        if has_first || !self.step(index) {
+            self.set_apart(index, self.flows.get(cohort).stream.head());
             self.list(key);
         }
     }
@@ -344,7 +334,7 @@ impl<Pass> Shard<Pass> {
     /// The log goes with the last of those in lag.
     pub(super) fn end_log_if_unneeded(&mut self, cohort: CohortId) {
         let flow = self.flows.get_mut(cohort);
-        if flow.roster.of(Region::Lag).is_empty()
+        if flow.roster.lagging().is_empty()
             && let Some(log) = flow.log.take()
         {
             self.logs.end(log, &mut self.store);
@@ -364,7 +354,7 @@ impl<Pass> Shard<Pass> {
             return;
         };
         loop {
-            let lagging = self.flows.get(cohort).roster.of(Region::Lag);
+            let lagging = self.flows.get(cohort).roster.lagging();
             let needs = |key: &ringcast_wire::ConnectionKey| self.log_needed(key.index());
             // Others may fall into lag later, and need what the stream still holds of it.
             let tail = self.log_of_tail(cohort, log);
@@ -375,8 +365,8 @@ impl<Pass> Shard<Pass> {
                 return;
             }
             let mut any = false;
-            for place in 0..self.flows.get(cohort).roster.of(Region::Lag).len() {
-                let key = self.flows.get(cohort).roster.of(Region::Lag)[place];
+            for place in 0..self.flows.get(cohort).roster.lagging().len() {
+                let key = self.flows.get(cohort).roster.lagging()[place];
                 if self.log_needed(key.index()).is_some_and(|at| at <= oldest) {
                     self.doom(key, End::TooSlow);
                     any = true;
@@ -409,8 +399,8 @@ impl<Pass> Shard<Pass> {
         if std::mem::replace(&mut flow.gave_up, true) {
             return;
         }
-        for place in 0..flow.roster.of(Region::Lag).len() {
-            let key = self.flows.get(cohort).roster.of(Region::Lag)[place];
+        for place in 0..flow.roster.lagging().len() {
+            let key = self.flows.get(cohort).roster.lagging()[place];
             self.doom(key, End::TooSlow);
         }
     }

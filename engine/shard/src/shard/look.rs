@@ -9,7 +9,6 @@ use super::Shard;
 use crate::cohorts::CohortId;
 use crate::connections::Flags;
 use crate::flow::{Oldest, WireForm};
-use crate::roster::Region;
 use crate::stream::Position;
 
 impl<Pass> Shard<Pass> {
@@ -24,12 +23,12 @@ impl<Pass> Shard<Pass> {
     /// Whoever of a cohort stands before this position, and has one of these flags, falls
     /// into lag.
     fn look_before(&mut self, cohort: CohortId, position: Position, flags: Flags) {
-        let mut left = self.flows.get(cohort).roster.of(Region::Apart).len();
+        let mut left = self.flows.get(cohort).roster.apart().len();
         let mut oldest = self.flows.get(cohort).stream.head();
         while left > 0 {
             left -= 1;
             // Who falls changes places with the last of those apart, who was looked at.
-            let key = self.flows.get(cohort).roster.of(Region::Apart)[left];
+            let key = self.flows.get(cohort).roster.apart()[left];
             let connection = self.connections.at(key.index());
             let cursor = connection.cursor;
             if cursor < position && connection.flags.has(flags) {
@@ -44,7 +43,7 @@ impl<Pass> Shard<Pass> {
     /// Forgets what is before the oldest cursor of those apart, and was swept.
     fn trim(&mut self, cohort: CohortId, oldest: Position) {
         let flow = self.flows.get_mut(cohort);
-        let oldest = oldest.min(flow.swept);
+        let oldest = oldest.min(flow.swept());
         flow.looked = flow.stream.head();
         flow.stream.trim(oldest, &mut self.pieces);
     }
@@ -52,8 +51,8 @@ impl<Pass> Shard<Pass> {
     /// Forgets what was swept, if nobody is apart who may need it.
     pub(super) fn trim_swept(&mut self, cohort: CohortId) {
         let flow = self.flows.get_mut(cohort);
-        if flow.roster.of(Region::Apart).is_empty() {
-            let swept = flow.swept;
+        if flow.roster.apart().is_empty() {
+            let swept = flow.swept();
             flow.stream.trim(swept, &mut self.pieces);
         }
     }
@@ -88,7 +87,7 @@ impl<Pass> Shard<Pass> {
             let oldest = flow.stream.oldest_piece(&self.pieces, &self.arenas[form]);
             match oldest {
                 Some((end, first)) if first < next_lap => {
-                    is_clear = !flow.has_steppers() || flow.swept >= end;
+                    is_clear = flow.swept() >= end;
                     if is_clear {
                         self.look_before(cohort, end, Flags::ANY);
                     }

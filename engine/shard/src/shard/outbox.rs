@@ -97,9 +97,9 @@ impl<Pass> Shard<Pass> {
         let connection = self.connections.at(index);
         let flow = self.flows.get(connection.cohort);
         match flow.roster.region(connection.seat) {
+            Region::Step(position) => position,
             Region::Apart => connection.cursor,
             Region::Lag => flow.stream.head(),
-            region => flow.stand(region),
         }
     }
 
@@ -130,11 +130,7 @@ impl<Pass> Shard<Pass> {
             let key = self.connections.at(index).key;
             self.doom(key, End::Quota);
         }
-        self.shift(index, Region::Apart);
-        let connection = self.connections.at_mut(index);
-        connection.cursor = head;
-        let cohort = connection.cohort;
-        self.flows.get_mut(cohort).skip_if_nobody_steps();
+        self.set_apart(index, head);
     }
 
     /// Copies bytes of its stream into a connection's outbox: before what is there if it

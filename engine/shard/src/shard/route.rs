@@ -9,7 +9,6 @@ use super::{Io, Shard};
 use crate::arena::{Frame, FrameNumber};
 use crate::cohorts::CohortId;
 use crate::flow::WireForm;
-use crate::roster::Region;
 use crate::routes::{Match, Matches};
 use crate::store::{About, Parts, StoredId};
 use crate::topics::TopicId;
@@ -250,7 +249,7 @@ impl<Pass> Shard<Pass> {
     /// Appends it to one cohort's stream and log. `false` if it has to wait.
     fn append(&mut self, found: Match, message: &Message<'_>) -> bool {
         let flow = self.flows.get(found.cohort);
-        let lagging = flow.roster.of(Region::Lag).len();
+        let lagging = flow.roster.lagging().len();
         if lagging < flow.roster.len() {
             if self.pieces.free_pages() == 0 && !self.free_pieces() {
                 return false;
@@ -291,16 +290,14 @@ impl<Pass> Shard<Pass> {
             flow.strict = flow.stream.head();
         }
         let head = flow.stream.head();
-        let apart = flow.roster.of(Region::Apart).len();
-        let receivers = flow.roster.len() - flow.roster.of(Region::Lag).len();
+        let apart = flow.roster.apart().len();
+        let receivers = flow.roster.len() - flow.roster.lagging().len();
         if apart > 0 && head.0 - flow.looked.0 > self.settings.limits.lag_bytes / 4 {
             flow.looked = head;
             self.to_look.push(cohort);
         }
         if receivers > apart {
             self.flows.soil(cohort);
-        } else {
-            flow.skip_if_nobody_steps();
         }
         self.counters.appends += 1;
         self.counters.deliveries += receivers as u64;

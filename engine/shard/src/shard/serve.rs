@@ -1,7 +1,7 @@
 //! Serving connections alone: those who are apart or in lag, and those who are answered.
 //!
 //! ```text
-//!   one send:   rest of a frame │ outbox │ stream, up to where the others are
+//!   one send:   rest of a frame │ outbox │ stream
 //! ```
 
 use super::{OUTBOX_FILL, SERVED_MAX, Shard};
@@ -107,26 +107,14 @@ impl<Pass> Shard<Pass> {
         let connection = self.connections.at(index);
         let (key, cursor) = (connection.key, connection.cursor);
         let is_outbox_empty = connection.outbox.is_empty();
-        let is_waiting = connection.flags.has(Flags::WAITING);
-        let flow = self.flows.get(connection.cohort);
-        let target = flow.target();
-        let limit = if is_waiting {
-            flow.stream.head()
-        } else {
-            target
-        };
-        if is_outbox_empty && with_stream && cursor >= limit {
-            if cursor == target {
-                let step = flow.step();
-                self.shift(index, step);
-            } else {
-                // The others are not there yet.
+        let head = self.flows.get(connection.cohort).stream.head();
+        if is_outbox_empty && with_stream {
+            if cursor < head {
+                self.compose_stream(index);
+            } else if !self.step(index) {
                 self.list(key);
             }
             return;
-        }
-        if is_outbox_empty && with_stream {
-            return self.compose_stream(index, limit);
         }
         let rest = self.rest_of_frame(index);
         let begin = self.serving.gathered();
@@ -135,13 +123,14 @@ impl<Pass> Shard<Pass> {
     }
 
     /// A piece of its stream, from where it lies if that is one place.
-    fn compose_stream(&mut self, index: u32, limit: Position) {
+    fn compose_stream(&mut self, index: u32) {
         let connection = self.connections.at(index);
         let (key, cursor) = (connection.key, connection.cursor);
         let flow = self.flows.get(connection.cohort);
         let form = flow.wire_form;
         let arena = &self.arenas[form as usize];
-        let to = Position(limit.0.min(cursor.0 + u64::from(PIECE_BYTES_MAX)));
+        let to = cursor.0 + u64::from(PIECE_BYTES_MAX);
+        let to = Position(flow.stream.head().0.min(to));
         let mut stretches = flow.stream.stretches(cursor..to, &self.pieces, arena);
         let first = stretches.next();
         let is_one = stretches.next().is_none();
@@ -184,10 +173,6 @@ impl<Pass> Shard<Pass> {
     fn after_serving(&mut self, key: ConnectionKey, parts: Serving, outcome: Outcome) {
         let index = key.index();
         let region = self.region(index);
-        let stand = {
-            let flow = self.flows.get(self.connections.at(index).cohort);
-            flow.stand(region)
-        };
         let rest = outcome.sent.min(parts.rest as usize);
         let outbox = (outcome.sent - rest).min(parts.outbox as usize);
         let stream = outcome.sent - outbox;
@@ -204,20 +189,12 @@ impl<Pass> Shard<Pass> {
         match outcome.failed {
             None => self.list_if_more(index),
             Some(reason) => {
-                if region < Region::Apart {
-                    connection.cursor = stand;
-                    self.go_apart(index);
+                if let Region::Step(position) = region {
+                    self.set_apart(index, position);
                 }
                 self.on_send_failed(key, reason);
             }
         }
-    }
-
-    /// A member in step goes apart, where its cursor says that it is.
-    pub(super) fn go_apart(&mut self, index: u32) {
-        self.shift(index, Region::Apart);
-        let cohort = self.connections.at(index).cohort;
-        self.flows.get_mut(cohort).skip_if_nobody_steps();
     }
 
     pub(super) fn on_send_failed(&mut self, key: ConnectionKey, reason: Reason) {
@@ -234,13 +211,13 @@ impl<Pass> Shard<Pass> {
         let key = connection.key;
         let waits = !connection.outbox.is_empty() || connection.retained.is_some();
         let flow = self.flows.get(connection.cohort);
-        match flow.roster.region(connection.seat) {
-            Region::Apart if !waits && connection.cursor == flow.target() => {
-                let step = flow.step();
-                self.shift(index, step);
-            }
-            Region::Sent | Region::Step if !waits => {}
-            _ => self.list(key),
+        let is_done = match flow.roster.region(connection.seat) {
+            Region::Step(_) => !waits,
+            Region::Apart => !waits && connection.cursor == flow.stream.head() && self.step(index),
+            Region::Lag => false,
+        };
+        if !is_done {
+            self.list(key);
         }
     }
 }

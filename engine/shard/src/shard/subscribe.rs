@@ -114,12 +114,8 @@ impl<Pass> Shard<Pass> {
         if self.connections.at(index).flags.has(Flags::BLOCKED) {
             return;
         }
-        let region = self.region(index);
-        if region < Region::Apart {
-            let flow = self.flows.get(self.connections.at(index).cohort);
-            let stand = flow.stand(region);
-            self.connections.at_mut(index).cursor = stand;
-            self.go_apart(index);
+        if let Region::Step(position) = self.region(index) {
+            self.set_apart(index, position);
         }
         self.list(self.connections.at(index).key);
     }
@@ -314,10 +310,7 @@ impl<Pass> Shard<Pass> {
             self.flows.found(to, form, packet_bytes_max);
         }
         self.connections.at_mut(index).cohort = to;
-        let connections = &mut self.connections;
-        let flow = self.flows.get_mut(to);
-        let moved = |key: ConnectionKey, seat| connections.at_mut(key.index()).seat = seat;
-        flow.roster.join(key, Region::Lag, moved);
+        self.with_roster(index, |roster, _, moved| roster.join(key, moved));
         if was_lagging {
             self.enter_log(index);
         } else {

@@ -1,18 +1,18 @@
-//! Sweeping: the same bytes to all who are in step.
+//! Sweeping: the same bytes to all who are in step and stand at the same place.
 //!
-//! A sweep fixes one range of a cohort's stream and sends it to each member, cohorts taking
-//! turns. Who takes all of it costs nothing but its submission: not even a look at its
-//! connection. Who does not goes apart.
+//! A sweep goes round a cohort's members, group by group, and sends each what there is of
+//! the stream by then, cohorts taking turns. What arrives while it goes round is sent to
+//! those whom it has not reached with what they get anyhow, and to the others when it comes
+//! round again: so the more there is to do, the more each send carries. Who takes all of it
+//! costs nothing but its submission: not even a look at its connection. Who does not goes
+//! apart.
 
 use super::Shard;
-use crate::batch::{GATHER_BYTES_MAX, Place, SENDS_MAX};
+use crate::batch::{GATHER_BYTES_MAX, Place};
 use crate::cohorts::CohortId;
-use crate::roster::Region;
 use crate::stream::Position;
 use ringcast_wire::Wire;
-
-/// Sends of one turn.
-const SWEPT_MAX: usize = 256;
+use std::ops::Range;
 
 /// Where the receiver of a sweep's send stood before.
 #[derive(Debug, Clone, Copy)]
@@ -23,71 +23,69 @@ pub(super) struct Swept {
 impl<Pass> Shard<Pass> {
     /// Sweeps the cohorts that are dirty, up to the limit of a turn.
     pub(super) fn sweep<W: Wire>(&mut self, wire: &mut W) -> bool {
-        let mut left = SWEPT_MAX;
+        let mut left = self.settings.turn_sends_max;
         let mut any = false;
-        while left >= SENDS_MAX && self.flows.is_any_dirty() {
-            self.fill_sweep();
+        while left > 0 && self.flows.is_any_dirty() {
+            self.fill_sweep(left);
             any |= !self.sweeping.is_empty();
-            left -= SENDS_MAX;
+            left -= self.sweeping.len().clamp(1, left);
             self.send_sweep(wire);
         }
         any
     }
 
     /// Fills a batch with the next of each cohort in turn.
-    fn fill_sweep(&mut self) {
-        while self.sweeping.room() > 0
+    fn fill_sweep(&mut self, most: usize) {
+        while self.sweep_room(most) > 0
             && let Some(cohort) = self.flows.next_dirty()
         {
-            if !self.add_sweep(cohort) {
-                // Again in the next batch, when others had their turn.
-                self.to_sweep.push(cohort);
-            }
+            self.add_sweep(cohort, most);
+            self.swept.push(cohort);
         }
     }
 
-    /// Adds those of a cohort whom its sweep has not reached. Returns whether it is done:
-    /// all that was routed is on its way to all.
-    fn add_sweep(&mut self, cohort: CohortId) -> bool {
-        let flow = self.flows.get_mut(cohort);
-        if !flow.is_sweeping() {
-            if !flow.has_steppers() || flow.swept == flow.stream.head() {
-                return true;
+    fn sweep_room(&self, most: usize) -> usize {
+        self.sweeping
+            .room()
+            .min(most - self.sweeping.len().min(most))
+    }
+
+    /// Adds the hindmost of a cohort, each of its members once at most.
+    fn add_sweep(&mut self, cohort: CohortId, most: usize) {
+        let mut left = self.flows.get(cohort).roster.len();
+        while left > 0 && self.sweep_room(most) > 0 {
+            let flow = self.flows.get(cohort);
+            let (from, head) = (flow.swept(), flow.stream.head());
+            let to = flow.stream.sweep_end(from, &self.pieces);
+            let to = flow.roster.sweep_limit().map_or(to, |limit| to.min(limit));
+            if from == head {
+                return;
             }
-            flow.end = flow.stream.sweep_end(flow.swept, &self.pieces);
+            let place = self.place_of(cohort, from..to);
+            let room = left.min(self.sweep_room(most));
+            let flow = self.flows.get_mut(cohort);
+            let members = flow.roster.next_to_sweep(room);
+            let count = members.len();
+            for key in members {
+                self.sweeping.add(*key, place.clone(), Swept { from });
+            }
+            flow.roster.swept(count, to);
+            left -= count;
         }
-        let from = flow.swept;
-        let between = flow.swept..flow.end;
-        let Some(place) = self.place_of(cohort, between) else {
-            return true;
-        };
-        let flow = self.flows.get_mut(cohort);
-        let members = flow.roster.of(Region::Step);
-        let count = members.len().min(self.sweeping.room());
-        for key in &members[..count] {
-            self.sweeping.add(*key, place.clone(), Swept { from });
-        }
-        flow.roster.sent(count);
-        if !flow.roster.of(Region::Step).is_empty() {
-            return false;
-        }
-        flow.roster.end_sweep();
-        flow.swept = flow.end;
-        self.swept.push(cohort);
-        flow.swept == flow.stream.head()
     }
 
     /// Where the bytes of a sweep lie, gathered if they lie apart.
-    fn place_of(&mut self, cohort: CohortId, between: std::ops::Range<Position>) -> Option<Place> {
+    fn place_of(&mut self, cohort: CohortId, between: Range<Position>) -> Place {
         let flow = self.flows.get(cohort);
-        let arena = &self.arenas[flow.wire_form as usize];
+        let form = flow.wire_form;
+        let arena = &self.arenas[form as usize];
         let mut stretches = flow.stream.stretches(between, &self.pieces, arena);
-        let first = stretches.next()?;
-        let Some(second) = stretches.next() else {
-            return Some(Place::Arena(flow.wire_form, first.range));
-        };
+        let (first, second) = (stretches.next(), stretches.next());
+        if let (Some(first), None) = (&first, &second) {
+            return Place::Arena(form, first.range.clone());
+        }
         let begin = self.sweeping.gathered();
-        for stretch in [first, second].into_iter().chain(stretches) {
+        for stretch in first.into_iter().chain(second).chain(stretches) {
             self.sweeping.gather(arena.bytes(stretch.range));
         }
         let end = self.sweeping.gathered();
@@ -95,7 +93,7 @@ impl<Pass> Shard<Pass> {
             end - begin <= GATHER_BYTES_MAX,
             "a sweep of pieces is bounded"
         );
-        Some(Place::Gathered(begin..end))
+        Place::Gathered(begin..end)
     }
 
     fn send_sweep<W: Wire>(&mut self, wire: &mut W) {
@@ -106,9 +104,7 @@ impl<Pass> Shard<Pass> {
         let mut at = 0;
         while let Some((key, Swept { from }, outcome)) = self.sweeping.failure(at) {
             at += 1;
-            let connection = self.connections.at_mut(key.index());
-            connection.cursor = Position(from.0 + outcome.sent as u64);
-            self.go_apart(key.index());
+            self.set_apart(key.index(), Position(from.0 + outcome.sent as u64));
             if let Some(reason) = outcome.failed {
                 self.on_send_failed(key, reason);
             }
@@ -117,9 +113,9 @@ impl<Pass> Shard<Pass> {
         // Only now is it known who still needs what was swept.
         while let Some(cohort) = self.swept.pop() {
             self.trim_swept(cohort);
-        }
-        while let Some(cohort) = self.to_sweep.pop() {
-            self.flows.soil(cohort);
+            if self.flows.get(cohort).is_behind() {
+                self.flows.soil(cohort);
+            }
         }
     }
 }

@@ -193,6 +193,7 @@ pub(crate) fn tiny() -> Settings {
         stored_bytes: 256 * 1024,
         outbox_bytes: 512 * 1024,
         input_bytes: 64 * 1024,
+        turn_sends_max: 256,
         limits: Limits {
             packet_bytes_max: 8 * 1024,
             subscriptions_per_connection: 100,
