@@ -77,6 +77,14 @@ impl Arena {
         self.bytes.len() / 4
     }
 
+    /// The most bytes of a piece of a stream, unless a single frame has more. A sweep sends
+    /// whole pieces, so that it ends where a frame does; a send of more than this costs by
+    /// its bytes. Of a small arena no piece may hold much.
+    pub fn piece_bytes_max(&self) -> u32 {
+        const MOST: usize = 128 * 1024;
+        (self.bytes.len() / 8).min(MOST) as u32
+    }
+
     /// Where the next frame is going to lie if it has so many bytes.
     fn place(&self, bytes: usize) -> ArenaOffset {
         let capacity = self.bytes.len() as u64;

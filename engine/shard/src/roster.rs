@@ -58,7 +58,8 @@ impl Roster {
         self.keys.len()
     }
 
-    fn stepping(&self) -> usize {
+    /// How many are in step.
+    pub(crate) fn stepping(&self) -> usize {
         self.groups.iter().map(|group| group.count as usize).sum()
     }
 
@@ -238,10 +239,25 @@ impl Roster {
         &self.keys[range.start..end]
     }
 
-    /// How far sweeps may send: with too many groups no further than the foremost is.
-    pub(crate) fn sweep_limit(&self) -> Option<Position> {
-        let is_full = self.groups.len() >= GROUPS_MAX && self.next > 0;
-        is_full.then(|| self.groups[self.next as usize - 1].position)
+    /// How far the hindmost are sent, where one send would reach this position: not less
+    /// far than the foremost are, so that they stay in order, and with too many groups no
+    /// further.
+    pub(crate) fn sweep_to(&self, end: Position) -> Position {
+        let Some(foremost) = self.foremost().map(|place| self.groups[place].position) else {
+            return end;
+        };
+        match self.groups.len() >= GROUPS_MAX && self.next > 0 {
+            true => foremost,
+            false => end.max(foremost),
+        }
+    }
+
+    /// Panics if the groups are not in the order of their positions, or one is empty.
+    pub(crate) fn invariants(&self) {
+        let (swept, behind) = self.groups.split_at(self.next as usize);
+        let round = || behind.iter().chain(swept);
+        assert!(round().is_sorted_by_key(|group| group.position), "{self:?}");
+        assert!(round().all(|group| group.count > 0), "{self:?}");
     }
 
     /// So many of those who are swept next were sent everything up to this position.
@@ -312,7 +328,8 @@ mod tests {
                         let hindmost = roster.hindmost();
                         let swept = roster.next_to_sweep(most).to_vec();
                         prop_assert_eq!(hindmost.is_some(), !swept.is_empty());
-                        let to = roster.sweep_limit().unwrap_or(Position(head));
+                        let end = hindmost.map_or(0, |at| head.min(at.0 + 3));
+                        let to = roster.sweep_to(Position(end));
                         if hindmost.is_some_and(|position| position < to) {
                             for key in &swept {
                                 prop_assert_eq!(Some(members[key].0), hindmost.map(Region::Step));
@@ -327,6 +344,7 @@ mod tests {
                         member.1 = seat;
                     }
                 }
+                roster.invariants();
                 prop_assert_eq!(roster.len(), members.len());
                 prop_assert!(roster.groups.len() <= GROUPS_MAX + 1);
                 let positions = members.values().filter_map(|(region, _)| match region {

@@ -140,6 +140,9 @@ const OUTBOX_PAGE: usize = 508;
 /// packets are answered there.
 const OUTBOX_FILL: usize = 16 * 1024;
 
+/// Bytes of an outbox that are sent at once.
+const OUTBOX_SENT_MAX: usize = 64 * 1024;
+
 /// Bytes of a stream that move to an outbox at most when their receiver leaves its cohort.
 const BACKLOG_MAX: u64 = 64 * 1024;
 
@@ -365,10 +368,14 @@ impl<Pass> Shard<Pass> {
     }
 
     /// A connection that is not in step has got everything up to the head of its stream:
-    /// it is in step, if there is a place for it.
+    /// it is in step, unless the hindmost there are further behind than one send takes them.
     fn step(&mut self, index: u32) -> bool {
-        let cohort = self.connections.at(index).cohort;
-        let head = self.flows.get(cohort).stream.head();
+        let flow = self.flows.get(self.connections.at(index).cohort);
+        let head = flow.stream.head();
+        let arena = &self.arenas[flow.wire_form as usize];
+        if head.0 - flow.swept().0 > arena.piece_bytes_max().into() {
+            return false;
+        }
         self.with_roster(index, |roster, seat, moved| roster.step(seat, head, moved))
     }
 
@@ -450,6 +457,7 @@ impl<Pass> Shard<Pass> {
             let lag = self.connections.client(key.index()).lag;
             assert_eq!(region == Region::Lag, lag.is_some());
             lagging += usize::from(lag.is_some());
+            flow.roster.invariants();
             let at = match region {
                 Region::Step(position) => Some(position),
                 Region::Apart => Some(connection.cursor),

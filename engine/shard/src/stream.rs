@@ -15,10 +15,6 @@ use crate::arena::{Arena, ArenaOffset, Frame, FrameNumber};
 use crate::fifo::{Fifo, Fifos};
 use std::ops::Range;
 
-/// The most bytes of a piece, unless a single frame has more. A sweep sends whole pieces,
-/// so that it ends where a frame does, and a send of more costs by its bytes.
-pub const PIECE_BYTES_MAX: u32 = 128 * 1024;
-
 /// The pieces of all streams.
 pub struct Pieces(Fifos<Piece, 4>);
 
@@ -102,7 +98,7 @@ impl Stream {
             Some(last)
                 if last.at.wrapping_add(last.bytes) == at
                     && !arena.begins_memory(frame.at)
-                    && last.bytes.saturating_add(frame.bytes) <= PIECE_BYTES_MAX =>
+                    && last.bytes.saturating_add(frame.bytes) <= arena.piece_bytes_max() =>
             {
                 last.bytes += frame.bytes;
                 true
@@ -136,14 +132,14 @@ impl Stream {
 
     /// Where a sweep ends that begins here: behind as many whole pieces as one send takes,
     /// one at least if there is one.
-    pub fn sweep_end(&self, from: Position, pieces: &Pieces) -> Position {
+    pub fn sweep_end(&self, from: Position, pieces: &Pieces, arena: &Arena) -> Position {
         let mut end = from;
         for piece in pieces.0.iter(self.pieces) {
             let piece_end = Position(widen(piece.position, self.head.0) + u64::from(piece.bytes));
             if piece_end <= from {
                 continue;
             }
-            if end > from && piece_end.0 - from.0 > PIECE_BYTES_MAX.into() {
+            if end > from && piece_end.0 - from.0 > arena.piece_bytes_max().into() {
                 break;
             }
             end = piece_end;
@@ -308,12 +304,12 @@ mod tests {
                     prop_assert!(begin.0 <= from && from < begin.0 + u64::from(found.bytes));
                     let bytes = &model[begin.0 as usize..][..found.bytes as usize];
                     prop_assert_eq!(arena.bytes(found.at..found.end()), bytes);
-                    let end = stream.sweep_end(begin, &pieces);
+                    let end = stream.sweep_end(begin, &pieces, &arena);
                     prop_assert!(end > begin && end <= stream.head());
                     let behind = stream.frame_at(end, &pieces, &arena);
                     prop_assert!(behind.is_none_or(|(_, begin)| begin == end), "whole frames");
                 }
-                prop_assert_eq!(stream.sweep_end(stream.head(), &pieces), stream.head());
+                prop_assert_eq!(stream.sweep_end(stream.head(), &pieces, &arena), stream.head());
                 if let Some((end, first)) = stream.oldest_piece(&pieces, &arena) {
                     prop_assert!(end > stream.tail(&pieces) && end <= stream.head());
                     prop_assert!(first < arena.head().1);

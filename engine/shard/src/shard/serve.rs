@@ -4,12 +4,12 @@
 //!   one send:   rest of a frame │ outbox │ stream
 //! ```
 
-use super::{OUTBOX_FILL, SERVED_MAX, Shard};
+use super::{OUTBOX_FILL, OUTBOX_SENT_MAX, SERVED_MAX, Shard};
 use crate::batch::{Outcome, Place};
 use crate::connections::Flags;
 use crate::end::End;
 use crate::roster::Region;
-use crate::stream::{PIECE_BYTES_MAX, Position};
+use crate::stream::Position;
 use ringcast_wire::{ConnectionKey, Reason, Wire};
 
 /// What a send to one connection is made of, in bytes; what is behind is of its stream.
@@ -84,7 +84,7 @@ impl<Pass> Shard<Pass> {
         let begin = self.serving.gathered() - rest;
         let mut outbox = 0;
         for chunk in self.outboxes.chunks(connection.outbox) {
-            if outbox + chunk.len() > PIECE_BYTES_MAX as usize {
+            if outbox + chunk.len() > OUTBOX_SENT_MAX {
                 break;
             }
             self.serving.gather(chunk);
@@ -129,7 +129,7 @@ impl<Pass> Shard<Pass> {
         let flow = self.flows.get(connection.cohort);
         let form = flow.wire_form;
         let arena = &self.arenas[form as usize];
-        let to = cursor.0 + u64::from(PIECE_BYTES_MAX);
+        let to = cursor.0 + u64::from(arena.piece_bytes_max());
         let to = Position(flow.stream.head().0.min(to));
         let mut stretches = flow.stream.stretches(cursor..to, &self.pieces, arena);
         let first = stretches.next();

@@ -8,7 +8,7 @@
 //! apart.
 
 use super::Shard;
-use crate::batch::{GATHER_BYTES_MAX, Place};
+use crate::batch::Place;
 use crate::cohorts::CohortId;
 use crate::stream::Position;
 use ringcast_wire::Wire;
@@ -52,15 +52,16 @@ impl<Pass> Shard<Pass> {
 
     /// Adds the hindmost of a cohort, each of its members once at most.
     fn add_sweep(&mut self, cohort: CohortId, most: usize) {
-        let mut left = self.flows.get(cohort).roster.len();
+        let mut left = self.flows.get(cohort).roster.stepping();
         while left > 0 && self.sweep_room(most) > 0 {
             let flow = self.flows.get(cohort);
-            let (from, head) = (flow.swept(), flow.stream.head());
-            let to = flow.stream.sweep_end(from, &self.pieces);
-            let to = flow.roster.sweep_limit().map_or(to, |limit| to.min(limit));
-            if from == head {
+            let from = flow.swept();
+            if from == flow.stream.head() {
                 return;
             }
+            let arena = &self.arenas[flow.wire_form as usize];
+            let end = flow.stream.sweep_end(from, &self.pieces, arena);
+            let to = flow.roster.sweep_to(end);
             let place = self.place_of(cohort, from..to);
             let room = left.min(self.sweep_room(most));
             let flow = self.flows.get_mut(cohort);
@@ -88,12 +89,7 @@ impl<Pass> Shard<Pass> {
         for stretch in first.into_iter().chain(second).chain(stretches) {
             self.sweeping.gather(arena.bytes(stretch.range));
         }
-        let end = self.sweeping.gathered();
-        debug_assert!(
-            end - begin <= GATHER_BYTES_MAX,
-            "a sweep of pieces is bounded"
-        );
-        Place::Gathered(begin..end)
+        Place::Gathered(begin..self.sweeping.gathered())
     }
 
     fn send_sweep<W: Wire>(&mut self, wire: &mut W) {
