@@ -348,8 +348,10 @@ fn turn_ingest(role: &mut IngestParts, now: Now, news: &Sender<News>) -> Result<
         monotonic_nanos: now.monotonic_nanos,
         wall_micros: now.wall_nanos / 1_000,
     };
+    // Before the turn, for the last one of a feed may be the one that ends it.
+    let was_due = role.ingest.next_due().is_some();
     let busy = role.ingest.turn(time).map_err(|error| error.to_string())?;
-    if busy || role.ingest.next_due().is_some() {
+    if busy || was_due {
         let state = role.ingest.feed_state();
         let failed = matches!(state.phase, Phase::Failed { .. });
         if let Some(last) = state.last_record_nanos {

@@ -54,6 +54,7 @@ pub(crate) struct Server {
     /// Where it listens for MQTT.
     pub(crate) listening: Vec<std::net::SocketAddr>,
     tap_socket: Option<PathBuf>,
+    signals: Signals,
 }
 
 impl Server {
@@ -84,6 +85,8 @@ impl Server {
         let mut engine = Engine::start(settings, plan, feed, &mut registry)?;
         let runtime = housekeeping(&plan.housekeeping)?;
         let _entered = runtime.enter();
+        // Before it says that it is ready: from then on whoever started it may send them.
+        let signals = Signals::new()?;
         let homes = std::mem::take(&mut engine.homes);
         let mut door = Door::new(settings.limits.of_door(), homes);
         registry.add(DoorMetrics(door.counters()));
@@ -120,21 +123,17 @@ impl Server {
             log,
             listening,
             tap_socket: settings.ring.socket.clone(),
+            signals,
         })
     }
 
     /// Serves until it is told to end, or can't go on.
     pub(crate) fn run(mut self, sources: &Sources) -> Result<()> {
         let mut news = self.hear_news();
-        let _entered = self.runtime.handle().clone();
-        let mut signals = {
-            let _entered = _entered.enter();
-            Signals::new()?
-        };
         let outcome = loop {
-            let heard = _entered.block_on(async {
+            let heard = self.runtime.block_on(async {
                 tokio::select! {
-                    signal = signals.next() => Heard::Signal(signal),
+                    signal = self.signals.next() => Heard::Signal(signal),
                     news = news.recv() => Heard::News(news),
                 }
             });
@@ -149,7 +148,7 @@ impl Server {
         };
         match outcome {
             Ok(()) => {
-                self.drain(&mut news, &mut signals);
+                self.drain(&mut news);
                 Ok(())
             }
             Err(why) => {
@@ -206,13 +205,14 @@ impl Server {
     }
 
     /// Lets everybody go in order, and ends.
-    fn drain(self, news: &mut mpsc::UnboundedReceiver<News>, signals: &mut Signals) {
+    fn drain(self, news: &mut mpsc::UnboundedReceiver<News>) {
         let Self {
             settings,
             engine,
             runtime,
             door,
             tap_socket,
+            mut signals,
             ..
         } = self;
         let seconds = settings.drain.seconds;
@@ -249,7 +249,7 @@ impl Server {
                     Ok(()) => info!("drained"),
                     Err(_) => warn!("time is over; some connections are cut"),
                 },
-                _ = signals.end.recv() => warn!("told again: all connections are cut"),
+                () = signals.end() => warn!("told again: all connections are cut"),
             }
         });
         engine.stop();
@@ -273,7 +273,7 @@ enum SignalKindHeard {
 /// The signals that say something.
 struct Signals {
     reload: Signal,
-    end: Signal,
+    terminate: Signal,
     interrupt: Signal,
 }
 
@@ -281,7 +281,7 @@ impl Signals {
     fn new() -> std::io::Result<Self> {
         Ok(Self {
             reload: signal(SignalKind::hangup())?,
-            end: signal(SignalKind::terminate())?,
+            terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
         })
     }
@@ -289,8 +289,16 @@ impl Signals {
     async fn next(&mut self) -> SignalKindHeard {
         tokio::select! {
             _ = self.reload.recv() => SignalKindHeard::Reload,
-            _ = self.end.recv() => SignalKindHeard::End,
+            _ = self.terminate.recv() => SignalKindHeard::End,
             _ = self.interrupt.recv() => SignalKindHeard::End,
+        }
+    }
+
+    /// One of those that end it.
+    async fn end(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
         }
     }
 }

@@ -39,7 +39,7 @@ impl Handler {
         handler
     }
 
-    /// `number N`, `rubbish` or `break`: see [`obey`].
+    /// `number N`, `begin N`, `flood N` or `rubbish`: see [`obey`] and [`flood`].
     pub(crate) fn tell(&mut self, command: &str) {
         let input = self.process.stdin.as_mut().expect("a pipe");
         writeln!(input, "{command}").expect("it reads");
@@ -75,9 +75,22 @@ pub(crate) fn be_handler() {
     stream.read_exact(&mut [0]).expect("the engine reads it");
     println!("\nready");
     for line in std::io::stdin().lines() {
-        obey(&mut ring, &line.expect("a text"));
+        let command = line.expect("a text");
+        if let Some(first) = command.strip_prefix("flood ") {
+            println!("\ndone");
+            flood(&mut ring, first.parse().expect("a number"));
+        }
+        obey(&mut ring, &command);
         println!("\ndone");
     }
+}
+
+/// Numbers without end and without a pause.
+fn flood(ring: &mut Producer, first: u64) -> ! {
+    for number in first.. {
+        write(ring, TOPIC.as_bytes(), number.to_string().as_bytes());
+    }
+    unreachable!("there are numbers enough")
 }
 
 fn obey(ring: &mut Producer, command: &str) {

@@ -10,8 +10,10 @@
 pub(crate) mod client;
 pub(crate) mod handler;
 pub(crate) mod listener;
+pub(crate) mod proof;
 pub(crate) mod recording;
 pub(crate) mod server;
+pub(crate) mod traffic;
 
 use std::path::PathBuf;
 use std::process::Child;
@@ -28,8 +30,13 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 pub(crate) fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
     let began = Instant::now();
     while !condition() {
-        assert!(began.elapsed() < PATIENCE, "it never was so: {what}");
-        std::thread::sleep(Duration::from_millis(5));
+        let waited = began.elapsed();
+        assert!(waited < PATIENCE, "it never was so: {what}");
+        // Mostly it is so very soon.
+        match waited < Duration::from_millis(5) {
+            true => std::thread::yield_now(),
+            false => std::thread::sleep(Duration::from_millis(5)),
+        }
     }
 }
 

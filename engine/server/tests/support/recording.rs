@@ -74,9 +74,7 @@ pub(crate) struct Follower<'a> {
     topics: BTreeMap<&'a str, &'a Topic>,
     /// By topic, the number of the message that has to come next.
     next: BTreeMap<&'a str, usize>,
-    /// Messages that came with RETAIN, for the subscription was new.
-    pub(crate) retained: usize,
-    /// Those that came without.
+    /// Messages that came as they were published, none of them retained.
     pub(crate) live: usize,
 }
 
@@ -88,7 +86,6 @@ impl<'a> Follower<'a> {
             who,
             topics,
             next: BTreeMap::new(),
-            retained: 0,
             live: 0,
         }
     }
@@ -108,30 +105,42 @@ impl<'a> Follower<'a> {
         let Some((&topic, rows)) = self.topics.get_key_value(got.topic.as_str()) else {
             panic!("{who}: {got:?} is on no topic of it");
         };
-        let body: Map<String, Value> =
+        let mut body: Map<String, Value> =
             serde_json::from_str(&got.payload).unwrap_or_else(|error| panic!("{error}: {got:?}"));
-        let number = |field: &str| {
-            let number = body.get(field).and_then(Value::as_u64);
-            number.unwrap_or_else(|| panic!("{who}: {field} of {got:?}"))
-        };
-        let sequence = usize::try_from(number("seq")).expect("there are not so many");
+        let sequence = body["seq"].as_u64().expect("a number");
+        let place = usize::try_from(sequence).expect("there are not so many");
         let is_first = !self.next.contains_key(topic);
-        if let Some(next) = self.next.insert(topic, sequence + 1) {
-            assert_eq!(sequence, next, "{who}: a gap, or one twice: {got:?}");
+        if let Some(next) = self.next.insert(topic, place + 1) {
+            assert_eq!(place, next, "{who}: a gap, or one twice: {got:?}");
         }
         // The quote that was the last one comes at once, for its class retains it; unless
-        // another one came in between, and then that comes as any other.
+        // another one comes before it can be sent, and then that comes as any other.
         let may_be_retained = is_first && topic.ends_with("/bbo");
         assert!(!got.retain || may_be_retained, "{who}: {got:?}");
-        self.retained += usize::from(got.retain);
         self.live += usize::from(!got.retain);
-        let (micros, data) = &rows[sequence - 1];
-        let (_, symbol_and_channel) = topic.split_once('/').expect("market/…");
-        let (symbol, channel) = symbol_and_channel.split_once('/').expect("three levels");
-        let expected = json!({
-            "ch": channel, "s": symbol, "seq": sequence, "prev": sequence - 1,
-            "ts": micros, "ti": number("ti"), "data": data,
-        });
-        assert_eq!(Value::Object(body.clone()), expected, "{who}");
+        let (micros, data) = &rows[place - 1];
+        let mut levels = topic.split('/').skip(1);
+        for (field, expected) in [
+            ("s", Value::from(levels.next())),
+            ("ch", Value::from(levels.next())),
+            ("seq", Value::from(sequence)),
+            ("prev", Value::from(sequence - 1)),
+            ("ts", Value::from(*micros)),
+        ] {
+            assert_eq!(
+                body.remove(field),
+                Some(expected),
+                "{who}: {field} of {got:?}"
+            );
+        }
+        assert_eq!(body.remove("data").as_ref(), Some(data), "{who}: {got:?}");
+        // Only the engine knows when it took it in.
+        let taken_in = body.remove("ti").and_then(|micros| micros.as_u64());
+        assert!(taken_in > Some(*micros), "{who}: ti of {got:?}");
+        assert_eq!(
+            body,
+            Map::new(),
+            "{who}: more than there should be: {got:?}"
+        );
     }
 }

@@ -25,7 +25,8 @@ const COMMON: [&str; 9] = [
 pub(crate) struct Server {
     process: Child,
     said: Arc<Mutex<Vec<String>>>,
-    reader: Option<JoinHandle<()>>,
+    /// Reads what it says, and ends when it does.
+    reader: JoinHandle<()>,
     pub(crate) mqtt: SocketAddr,
     pub(crate) admin: SocketAddr,
 }
@@ -72,7 +73,7 @@ impl Server {
         let mut server = Self {
             process,
             said,
-            reader: Some(reader),
+            reader,
             mqtt: nowhere,
             admin: nowhere,
         };
@@ -105,13 +106,15 @@ impl Server {
     }
 
     /// The first line that has this in it, once there is one.
-    pub(crate) fn wait_for_line(&mut self, part: &str) -> String {
+    pub(crate) fn wait_for_line(&self, part: &str) -> String {
         let mut found = None;
         wait_until(part, || {
+            let has_ended = self.reader.is_finished();
             found = self.said().iter().find(|line| line.contains(part)).cloned();
-            let ended = self.process.try_wait().expect("it is our child");
-            let lines = self.said().join("\n");
-            assert!(found.is_some() || ended.is_none(), "{ended:?}\n{lines}");
+            assert!(
+                found.is_some() || !has_ended,
+                "it ended before it said {part}"
+            );
             found.is_some()
         });
         found.expect("it was there")
@@ -142,7 +145,8 @@ impl Server {
         self.try_get(path).expect("the admin listener answers")
     }
 
-    /// A metric, of all shards together, or with whatever labels it has.
+    /// A metric, of all shards together, or with whatever labels it has. Cores leave word of
+    /// what they count some times a second: it may be a little older than what was seen.
     pub(crate) fn metric(&self, name: &str) -> u64 {
         let (status, text) = self.get("/metrics");
         assert_eq!(status, 200);
@@ -183,10 +187,8 @@ impl Server {
         wait_until("it ends", || {
             self.process.try_wait().expect("it is our child").is_some()
         });
-        let status = self.process.wait().expect("it has ended");
-        let reader = self.reader.take().expect("nobody else waits");
-        reader.join().expect("it only reads");
-        (status, self.lines())
+        wait_until("all that it said is read", || self.reader.is_finished());
+        (self.process.wait().expect("it has ended"), self.lines())
     }
 
     /// Ends it as operators do; it has to be content. Returns all that it said.
