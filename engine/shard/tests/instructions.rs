@@ -21,9 +21,9 @@ use support::{World, connect, encoded, tiny};
 const CASES: [(&str, u64); 6] = [
     ("one cohort", 5_000),
     ("one cohort, 10000 in lag", 5_000),
-    ("1000 cohorts", 400_000),
-    ("1000 cohorts, each in lag", 300_000),
-    ("10000 filters of 100000 topics", 10_000),
+    ("1000 cohorts", 800_000),
+    ("1000 cohorts, each in lag", 200_000),
+    ("10000 filters of 100000 topics", 5_000),
     ("many topics", 5_000),
 ];
 
