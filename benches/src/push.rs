@@ -45,6 +45,9 @@ pub(crate) struct Arguments {
     /// How many of `stalled` stop reading
     #[arg(long)]
     stalled: Option<usize>,
+    /// Messages a second of `stalled`
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    stalled_rate: Option<u64>,
     /// How many of `laggards` never read
     #[arg(long)]
     laggards: Option<usize>,
@@ -120,6 +123,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Error> {
         Sizes::FULL
     };
     sizes.stalled.stalled = arguments.stalled.unwrap_or(sizes.stalled.stalled);
+    sizes.stalled.per_second = arguments.stalled_rate.unwrap_or(sizes.stalled.per_second);
     sizes.laggards.laggards = arguments.laggards.unwrap_or(sizes.laggards.laggards);
     sizes.memory.many = arguments.connections.unwrap_or(sizes.memory.many);
     let contestants = contestants(arguments)?;

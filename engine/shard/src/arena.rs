@@ -16,7 +16,7 @@
 use std::ops::Range;
 
 /// A ring of encoded frames.
-pub struct Arena {
+pub(crate) struct Arena {
     bytes: Box<[u8]>,
     head: ArenaOffset,
     frames: Box<[Frame]>,
@@ -25,15 +25,15 @@ pub struct Arena {
 
 /// Counts the bytes of an arena, those skipped at the end of memory included.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub struct ArenaOffset(pub u64);
+pub(crate) struct ArenaOffset(pub u64);
 
 /// Counts the frames of an arena.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub struct FrameNumber(pub u64);
+pub(crate) struct FrameNumber(pub u64);
 
 /// What is known of a frame. 40 bytes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Frame {
+pub(crate) struct Frame {
     /// Where it lies.
     pub at: ArenaOffset,
     /// The message's sequence number.
@@ -54,7 +54,7 @@ pub struct Frame {
 
 impl Frame {
     /// Where it ends.
-    pub fn end(&self) -> ArenaOffset {
+    pub(crate) fn end(&self) -> ArenaOffset {
         ArenaOffset(self.at.0 + u64::from(self.bytes))
     }
 }
@@ -62,7 +62,7 @@ impl Frame {
 impl Arena {
     /// With so many bytes, a power of two, and records for so many frames, another.
     /// Touches all of it.
-    pub fn new(bytes: usize, frames: usize) -> Self {
+    pub(crate) fn new(bytes: usize, frames: usize) -> Self {
         assert!(bytes.is_power_of_two() && frames.is_power_of_two());
         Self {
             bytes: vec![0; bytes].into(),
@@ -73,14 +73,14 @@ impl Arena {
     }
 
     /// The largest frame that it takes: larger ones would overwrite too much at once.
-    pub fn frame_bytes_max(&self) -> usize {
+    pub(crate) fn frame_bytes_max(&self) -> usize {
         self.bytes.len() / 4
     }
 
     /// The most bytes of a piece of a stream, unless a single frame has more. A sweep sends
     /// whole pieces, so that it ends where a frame does; a send of more than this costs by
     /// its bytes. Of a small arena no piece may hold much.
-    pub fn piece_bytes_max(&self) -> u32 {
+    pub(crate) fn piece_bytes_max(&self) -> u32 {
         const MOST: usize = 128 * 1024;
         (self.bytes.len() / 8).min(MOST) as u32
     }
@@ -95,7 +95,7 @@ impl Arena {
 
     /// What is left when so many bytes have been written in so many frames, none of them
     /// larger than `largest`: nothing before this offset and this frame.
-    pub fn left_after(
+    pub(crate) fn left_after(
         &self,
         bytes: usize,
         largest: usize,
@@ -114,7 +114,11 @@ impl Arena {
     ///
     /// # Panics
     /// If the frame is larger than [`Self::frame_bytes_max`].
-    pub fn write(&mut self, mut frame: Frame, encode: impl FnOnce(&mut [u8])) -> FrameNumber {
+    pub(crate) fn write(
+        &mut self,
+        mut frame: Frame,
+        encode: impl FnOnce(&mut [u8]),
+    ) -> FrameNumber {
         let bytes = frame.bytes as usize;
         assert!(
             bytes <= self.frame_bytes_max(),
@@ -132,34 +136,34 @@ impl Arena {
     }
 
     /// The body of the frame whose record the next frame's takes, if it had one.
-    pub fn next_evicts(&self) -> u32 {
+    pub(crate) fn next_evicts(&self) -> u32 {
         self.frames[self.next.0 as usize & (self.frames.len() - 1)].body
     }
 
     /// Notes where the body of a frame is stored from now on.
-    pub fn set_body(&mut self, number: FrameNumber, body: u32) {
+    pub(crate) fn set_body(&mut self, number: FrameNumber, body: u32) {
         let slot = number.0 as usize & (self.frames.len() - 1);
         self.frames[slot].body = body;
     }
 
     /// Past the last frame.
-    pub fn head(&self) -> (ArenaOffset, FrameNumber) {
+    pub(crate) fn head(&self) -> (ArenaOffset, FrameNumber) {
         (self.head, self.next)
     }
 
     /// What is known of a frame that is still there.
-    pub fn frame(&self, number: FrameNumber) -> &Frame {
+    pub(crate) fn frame(&self, number: FrameNumber) -> &Frame {
         debug_assert!(number < self.next && number >= self.left_after(0, 0, 0).1);
         &self.frames[number.0 as usize & (self.frames.len() - 1)]
     }
 
     /// Whether what lies before this offset lies elsewhere in memory.
-    pub fn begins_memory(&self, at: ArenaOffset) -> bool {
+    pub(crate) fn begins_memory(&self, at: ArenaOffset) -> bool {
         at.0.is_multiple_of(self.bytes.len() as u64)
     }
 
     /// Bytes that are still there, and do not cross the end of memory.
-    pub fn bytes(&self, range: Range<ArenaOffset>) -> &[u8] {
+    pub(crate) fn bytes(&self, range: Range<ArenaOffset>) -> &[u8] {
         debug_assert!(range.end <= self.head && range.start >= self.left_after(0, 0, 0).0);
         let start = range.start.0 as usize & (self.bytes.len() - 1);
         &self.bytes[start..start + (range.end.0 - range.start.0) as usize]

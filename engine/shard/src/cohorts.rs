@@ -23,7 +23,7 @@ use slab::Slab;
 use std::hash::Hasher;
 
 /// All cohorts of a shard, and who subscribes to which filter.
-pub struct Cohorts {
+pub(crate) struct Cohorts {
     filters: Filters,
     /// Of each filter, by its number.
     subscribers_of: Box<[Bag]>,
@@ -38,11 +38,11 @@ pub struct Cohorts {
 
 /// Names a cohort while it has members.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
-pub struct CohortId(pub u32);
+pub(crate) struct CohortId(pub u32);
 
 /// What members of a cohort have in common beside their subscriptions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Form {
+pub(crate) struct Form {
     /// Protocol, version and transport, by a number that the shard gives.
     pub wire_form: u8,
     /// The largest packet that they take, in bytes.
@@ -51,7 +51,7 @@ pub struct Form {
 
 /// What a subscription asks for, in so far as it makes a difference to what is sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub struct Terms {
+pub(crate) struct Terms {
     /// At most this, 0 to 2.
     pub qos: u8,
     /// Not what the member itself published.
@@ -64,10 +64,10 @@ pub struct Terms {
 
 /// There is no room for another cohort, filter or subscription.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct CohortsFull;
+pub(crate) struct CohortsFull;
 
 /// The largest set that members share.
-pub const SHARED_FILTERS_MAX: usize = 64;
+pub(crate) const SHARED_FILTERS_MAX: usize = 64;
 
 struct Cohort {
     form: Form,
@@ -93,7 +93,7 @@ struct Subscriber {
 
 /// How large the tables are.
 #[derive(Debug, Clone, Copy)]
-pub struct Room {
+pub(crate) struct Room {
     /// Cohorts; as many as connections and sessions is always enough.
     pub cohorts: usize,
     /// Subscriptions, counted once for each cohort.
@@ -102,7 +102,7 @@ pub struct Room {
 
 impl Cohorts {
     /// With these filters, of which there are at most `filters_max`.
-    pub fn new(filters: Filters, filters_max: usize, room: Room, key: (u64, u64)) -> Self {
+    pub(crate) fn new(filters: Filters, filters_max: usize, room: Room, key: (u64, u64)) -> Self {
         Self {
             filters,
             subscribers_of: vec![Bag::default(); filters_max].into(),
@@ -117,17 +117,17 @@ impl Cohorts {
     }
 
     /// The filters that they subscribed to.
-    pub fn filters(&self) -> &Filters {
+    pub(crate) fn filters(&self) -> &Filters {
         &self.filters
     }
 
     /// To be told of changes.
-    pub fn filters_mut(&mut self) -> &mut Filters {
+    pub(crate) fn filters_mut(&mut self) -> &mut Filters {
         &mut self.filters
     }
 
     /// A new member without subscriptions.
-    pub fn enter(&mut self, form: Form) -> Result<CohortId, CohortsFull> {
+    pub(crate) fn enter(&mut self, form: Form) -> Result<CohortId, CohortsFull> {
         let sum = self.sum_of_form(form);
         let id = match self.find(form, sum) {
             Some(id) => id,
@@ -138,7 +138,7 @@ impl Cohorts {
     }
 
     /// A member is gone; its cohort goes with the last one.
-    pub fn leave(&mut self, id: CohortId) {
+    pub(crate) fn leave(&mut self, id: CohortId) {
         let cohort = self.get_mut(id);
         cohort.members -= 1;
         if cohort.members == 0 {
@@ -147,18 +147,18 @@ impl Cohorts {
     }
 
     /// How many members a cohort has.
-    pub fn members(&self, id: CohortId) -> u32 {
+    pub(crate) fn members(&self, id: CohortId) -> u32 {
         self.get(id).members
     }
 
     /// What the members of a cohort have subscribed to this filter on.
-    pub fn terms(&self, id: CohortId, filter: TopicFilter<'_>) -> Option<Terms> {
+    pub(crate) fn terms(&self, id: CohortId, filter: TopicFilter<'_>) -> Option<Terms> {
         self.terms_of(id, self.filters.find(filter)?)
     }
 
     /// A member of this cohort subscribes, or changes what it subscribed to. Returns
     /// the cohort where it is now. If there is no room, nothing has changed.
-    pub fn subscribe(
+    pub(crate) fn subscribe(
         &mut self,
         id: CohortId,
         filter: TopicFilter<'_>,
@@ -176,12 +176,16 @@ impl Cohorts {
 
     /// A member of this cohort takes a subscription back, which it has. Returns the
     /// cohort where it is now. If there is no room, nothing has changed.
-    pub fn unsubscribe(&mut self, id: CohortId, filter: FilterId) -> Result<CohortId, CohortsFull> {
+    pub(crate) fn unsubscribe(
+        &mut self,
+        id: CohortId,
+        filter: FilterId,
+    ) -> Result<CohortId, CohortsFull> {
         self.change(id, filter, None)
     }
 
     /// The cohorts that subscribe to a filter, each once, with their terms.
-    pub fn subscribers(&self, filter: FilterId) -> impl Iterator<Item = (CohortId, Terms)> {
+    pub(crate) fn subscribers(&self, filter: FilterId) -> impl Iterator<Item = (CohortId, Terms)> {
         let bag = self.subscribers_of[filter.0 as usize];
         self.subscribers
             .iter(bag)
@@ -348,13 +352,13 @@ impl Cohorts {
     }
 
     /// What the members of a cohort have subscribed to this filter on.
-    pub fn terms_of(&self, id: CohortId, filter: FilterId) -> Option<Terms> {
+    pub(crate) fn terms_of(&self, id: CohortId, filter: FilterId) -> Option<Terms> {
         let place = self.entry_of(id, filter)?;
         Some(self.entries.get(place).terms)
     }
 
     /// The filters of a cohort, in no order.
-    pub fn set(&self, id: CohortId) -> impl ExactSizeIterator<Item = FilterId> {
+    pub(crate) fn set(&self, id: CohortId) -> impl ExactSizeIterator<Item = FilterId> {
         let set = self.get(id).set;
         let mut entries = self.entries.iter(set);
         (0..set.len()).map(move |_| {

@@ -17,7 +17,7 @@ use ringcast_ring::TopicHasher;
 use slab::Slab;
 
 /// All filters of a shard.
-pub struct Filters {
+pub(crate) struct Filters {
     hasher: TopicHasher,
     filters: Slab<Filter>,
     /// Filters by the hash of their text.
@@ -34,11 +34,11 @@ pub struct Filters {
 
 /// Names a filter while it has users.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct FilterId(pub u32);
+pub(crate) struct FilterId(pub u32);
 
 /// There is no room for another filter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct FiltersFull;
+pub(crate) struct FiltersFull;
 
 struct Filter {
     hash: u64,
@@ -76,7 +76,7 @@ const ROOT: u32 = 0;
 impl Filters {
     /// Room for so many filters, with `levels` nodes for those that have wildcards, and
     /// so many pages of text.
-    pub fn new(hasher: TopicHasher, filters: usize, levels: usize, pages: usize) -> Self {
+    pub(crate) fn new(hasher: TopicHasher, filters: usize, levels: usize, pages: usize) -> Self {
         let mut filters_ = Self {
             hasher,
             filters: Slab::with_capacity(filters),
@@ -93,7 +93,7 @@ impl Filters {
     }
 
     /// The filter, if it has users.
-    pub fn find(&self, filter: TopicFilter<'_>) -> Option<FilterId> {
+    pub(crate) fn find(&self, filter: TopicFilter<'_>) -> Option<FilterId> {
         let text = filter.as_str().as_bytes();
         self.find_text(self.hasher.topic(text), text)
     }
@@ -104,18 +104,18 @@ impl Filters {
     }
 
     /// The hash of a topic, or of a filter as it is written.
-    pub fn hash(&self, text: &[u8]) -> u64 {
+    pub(crate) fn hash(&self, text: &[u8]) -> u64 {
         self.hasher.topic(text)
     }
 
     /// Whether a filter has wildcards.
-    pub fn has_wildcards(&self, id: FilterId) -> bool {
+    pub(crate) fn has_wildcards(&self, id: FilterId) -> bool {
         self.filter(id).end.is_some()
     }
 
     /// The hash of a filter without wildcards; its text goes into the buffer, which is
     /// emptied first.
-    pub fn exact_text(&self, id: FilterId, buffer: &mut Vec<u8>) -> Option<u64> {
+    pub(crate) fn exact_text(&self, id: FilterId, buffer: &mut Vec<u8>) -> Option<u64> {
         let filter = self.filter(id);
         buffer.clear();
         if filter.end.is_some() {
@@ -128,7 +128,7 @@ impl Filters {
     }
 
     /// Adds a user.
-    pub fn acquire(&mut self, filter: TopicFilter<'_>) -> Result<FilterId, FiltersFull> {
+    pub(crate) fn acquire(&mut self, filter: TopicFilter<'_>) -> Result<FilterId, FiltersFull> {
         let text = filter.as_str().as_bytes();
         let hash = self.hasher.topic(text);
         if let Some(id) = self.find_text(hash, text) {
@@ -163,12 +163,12 @@ impl Filters {
     }
 
     /// Adds a user to a filter that has some.
-    pub fn share(&mut self, id: FilterId) {
+    pub(crate) fn share(&mut self, id: FilterId) {
         self.filter_mut(id).users += 1;
     }
 
     /// Takes a user away; the filter goes with the last one.
-    pub fn release(&mut self, id: FilterId) {
+    pub(crate) fn release(&mut self, id: FilterId) {
         let filter = self.filter_mut(id);
         filter.users -= 1;
         if filter.users > 0 {
@@ -194,24 +194,24 @@ impl Filters {
 
     /// The next topic, by its hash, for which a filter without wildcards came or went
     /// since this was asked.
-    pub fn next_exact_change(&mut self) -> Option<u64> {
+    pub(crate) fn next_exact_change(&mut self) -> Option<u64> {
         self.exact_changes.pop()
     }
 
     /// What was found for a topic among filters with wildcards stays valid until this
     /// changes. A filter without them touches only its own topic.
-    pub fn wildcards_epoch(&self) -> u32 {
+    pub(crate) fn wildcards_epoch(&self) -> u32 {
         self.wildcards_epoch
     }
 
     /// The filter that is this topic, by its hash.
-    pub fn exact(&self, hash: u64, topic: &[u8]) -> Option<FilterId> {
+    pub(crate) fn exact(&self, hash: u64, topic: &[u8]) -> Option<FilterId> {
         // No filter with wildcards is the text of a topic.
         self.find_text(hash, topic)
     }
 
     /// All filters with wildcards that match a topic, each once.
-    pub fn wildcards(&self, topic: &[u8], found: &mut impl FnMut(FilterId)) {
+    pub(crate) fn wildcards(&self, topic: &[u8], found: &mut impl FnMut(FilterId)) {
         let root = self.level(ROOT);
         if topic.first() == Some(&b'$') {
             // Wildcards in the first level match no such topic [MQTT-4.7.2-1].

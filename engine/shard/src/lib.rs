@@ -17,27 +17,27 @@
 
 #![forbid(unsafe_code)]
 
-pub mod arena;
+mod arena;
 mod bag;
 mod batch;
-pub mod cohorts;
+mod cohorts;
 mod connections;
 mod counters;
 mod end;
 mod fifo;
-pub mod filters;
+mod filters;
 mod flow;
 mod index;
 mod log;
 mod pages;
 mod roster;
-pub mod routes;
+mod routes;
 mod settings;
 mod shard;
 mod store;
-pub mod stream;
+mod stream;
 mod text;
-pub mod topics;
+mod topics;
 mod values;
 mod wheel;
 

@@ -6,7 +6,7 @@ use crate::topics::{TopicId, Topics};
 use ringcast_codec::mqtt::TopicFilter;
 
 /// The subscriptions of a shard, and what is known of topics.
-pub struct Routes {
+pub(crate) struct Routes {
     cohorts: Cohorts,
     topics: Topics,
     /// Of each cohort, by its number: in which route it was met last, and as which.
@@ -22,7 +22,7 @@ struct Met {
 
 /// The cohorts that get a message. Made once, and filled for each.
 #[derive(Debug, Default)]
-pub struct Matches {
+pub(crate) struct Matches {
     list: Vec<Match>,
     /// Subscription identifiers, each with the place of its match.
     identifiers: Vec<(u32, u32)>,
@@ -30,7 +30,7 @@ pub struct Matches {
 
 /// A cohort that gets a message, once, however many of its subscriptions match.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Match {
+pub(crate) struct Match {
     /// Which cohort.
     pub cohort: CohortId,
     /// The highest that a matching subscription allows.
@@ -43,7 +43,7 @@ pub struct Match {
 
 impl Matches {
     /// Room for so many cohorts and identifiers; more of them allocate.
-    pub fn with_capacity(cohorts: usize, identifiers: usize) -> Self {
+    pub(crate) fn with_capacity(cohorts: usize, identifiers: usize) -> Self {
         Self {
             list: Vec::with_capacity(cohorts),
             identifiers: Vec::with_capacity(identifiers),
@@ -51,33 +51,29 @@ impl Matches {
     }
 
     /// Forgets all.
-    pub fn clear(&mut self) {
+    pub(crate) fn clear(&mut self) {
         self.list.clear();
         self.identifiers.clear();
     }
 
     /// How many there are.
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.list.len()
     }
 
-    /// Whether nobody gets it.
-    pub fn is_empty(&self) -> bool {
-        self.list.is_empty()
-    }
-
     /// The one at a place.
-    pub fn at(&self, place: usize) -> Match {
+    pub(crate) fn at(&self, place: usize) -> Match {
         self.list[place]
     }
 
     /// All of them, in no order.
-    pub fn iter(&self) -> impl Iterator<Item = &Match> {
+    #[cfg(test)]
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Match> {
         self.list.iter()
     }
 
     /// The identifiers that this match's frame carries, in ascending order.
-    pub fn identifiers(&self, place: usize) -> impl Iterator<Item = u32> {
+    pub(crate) fn identifiers(&self, place: usize) -> impl Iterator<Item = u32> {
         let place = place as u32;
         let start = self
             .identifiers
@@ -91,7 +87,7 @@ impl Matches {
 
 impl Routes {
     /// For at most so many cohorts.
-    pub fn new(cohorts: Cohorts, cohorts_max: usize, topics: Topics) -> Self {
+    pub(crate) fn new(cohorts: Cohorts, cohorts_max: usize, topics: Topics) -> Self {
         Self {
             cohorts,
             topics,
@@ -101,33 +97,33 @@ impl Routes {
     }
 
     /// The topics that are known.
-    pub fn topics(&self) -> &Topics {
+    pub(crate) fn topics(&self) -> &Topics {
         &self.topics
     }
 
     /// See [`Topics::pin`].
-    pub fn pin(&mut self, id: TopicId, pinned: bool) {
+    pub(crate) fn pin(&mut self, id: TopicId, pinned: bool) {
         self.topics.pin(id, pinned);
     }
 
     /// The cohorts, and who subscribes to what.
-    pub fn cohorts(&self) -> &Cohorts {
+    pub(crate) fn cohorts(&self) -> &Cohorts {
         &self.cohorts
     }
 
     /// Whether a cohort that was met in the last route is still the same: not one that
     /// was founded since in its place.
-    pub fn is_met(&self, id: CohortId) -> bool {
+    pub(crate) fn is_met(&self, id: CohortId) -> bool {
         self.met[id.0 as usize].route == self.route
     }
 
     /// See [`Cohorts::enter`].
-    pub fn enter(&mut self, form: Form) -> Result<CohortId, CohortsFull> {
+    pub(crate) fn enter(&mut self, form: Form) -> Result<CohortId, CohortsFull> {
         self.cohorts.enter(form)
     }
 
     /// See [`Cohorts::leave`].
-    pub fn leave(&mut self, id: CohortId) {
+    pub(crate) fn leave(&mut self, id: CohortId) {
         if self.cohorts.members(id) == 1 {
             self.met[id.0 as usize].route = 0;
         }
@@ -136,7 +132,7 @@ impl Routes {
     }
 
     /// See [`Cohorts::subscribe`].
-    pub fn subscribe(
+    pub(crate) fn subscribe(
         &mut self,
         id: CohortId,
         filter: TopicFilter<'_>,
@@ -148,7 +144,7 @@ impl Routes {
     }
 
     /// Takes a subscription back; nothing if there is none. See [`Cohorts::unsubscribe`].
-    pub fn unsubscribe(
+    pub(crate) fn unsubscribe(
         &mut self,
         id: CohortId,
         filter: TopicFilter<'_>,
@@ -181,7 +177,7 @@ impl Routes {
 
     /// Finds who gets a message on this topic, whose hash this is. `own` is the cohort
     /// of its publisher, which does not get it where it said No Local.
-    pub fn route(
+    pub(crate) fn route(
         &mut self,
         hash: u64,
         topic: &[u8],
@@ -225,7 +221,7 @@ impl Routes {
 impl Routes {
     /// How a cohort gets messages of one topic, whose hash this is, if it does; `is_own` if
     /// its member published them. The first of the matches is that, with its identifiers.
-    pub fn delivery(
+    pub(crate) fn delivery(
         &mut self,
         id: CohortId,
         (hash, topic): (u64, &[u8]),
@@ -256,13 +252,13 @@ impl Routes {
     }
 
     /// The known topic that a filter without wildcards is; its text goes into the buffer.
-    pub fn topic_of(&self, filter: FilterId, buffer: &mut Vec<u8>) -> Option<TopicId> {
+    pub(crate) fn topic_of(&self, filter: FilterId, buffer: &mut Vec<u8>) -> Option<TopicId> {
         let hash = self.cohorts.filters().exact_text(filter, buffer)?;
         self.topics.find(hash, buffer)
     }
 
     /// The same for one that nobody need have subscribed to.
-    pub fn topic_named(&self, topic: &[u8]) -> Option<TopicId> {
+    pub(crate) fn topic_named(&self, topic: &[u8]) -> Option<TopicId> {
         self.topics.find(self.cohorts.filters().hash(topic), topic)
     }
 }

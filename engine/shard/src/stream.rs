@@ -16,32 +16,32 @@ use crate::fifo::{Fifo, Fifos};
 use std::ops::Range;
 
 /// The pieces of all streams.
-pub struct Pieces(Fifos<Piece, 4>);
+pub(crate) struct Pieces(Fifos<Piece, 4>);
 
 impl Pieces {
     /// So many pages of four pieces; a stream that is not empty has one at least.
     #[must_use]
-    pub fn new(pages: usize) -> Self {
+    pub(crate) fn new(pages: usize) -> Self {
         Self(Fifos::new(pages))
     }
 
     /// Pages that no stream has.
     #[must_use]
-    pub fn free_pages(&self) -> usize {
+    pub(crate) fn free_pages(&self) -> usize {
         self.0.free_pages()
     }
 }
 
 /// One cohort's stream.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Stream {
+pub(crate) struct Stream {
     head: Position,
     pieces: Fifo,
 }
 
 /// Counts the bytes of a stream.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Position(pub u64);
+pub(crate) struct Position(pub u64);
 
 /// A range of the arena. Sixteen bytes: of each number the low half, which is enough,
 /// since no two that are alive are 2³² apart.
@@ -55,7 +55,7 @@ struct Piece {
 
 /// A stretch of a stream that lies in one piece.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Stretch {
+pub(crate) struct Stretch {
     /// Where it begins in the stream.
     pub position: Position,
     /// Where it lies.
@@ -71,27 +71,27 @@ fn widen(low: u32, head: u64) -> u64 {
 
 impl Stream {
     /// Past the last byte.
-    pub fn head(&self) -> Position {
+    pub(crate) fn head(&self) -> Position {
         self.head
     }
 
     /// The oldest byte that it still holds.
-    pub fn tail(&self, pieces: &Pieces) -> Position {
+    pub(crate) fn tail(&self, pieces: &Pieces) -> Position {
         let front = pieces.0.front(self.pieces);
         front.map_or(self.head, |piece| {
             Position(widen(piece.position, self.head.0))
         })
     }
 
-    /// How many pieces it has.
-    pub fn pieces(&self) -> usize {
-        self.pieces.len()
-    }
-
     /// Appends a frame of the arena. `false` if it needs room for a piece and there is
     /// none.
     #[must_use]
-    pub fn append(&mut self, number: FrameNumber, arena: &Arena, pieces: &mut Pieces) -> bool {
+    pub(crate) fn append(
+        &mut self,
+        number: FrameNumber,
+        arena: &Arena,
+        pieces: &mut Pieces,
+    ) -> bool {
         let frame = arena.frame(number);
         let at = frame.at.0 as u32;
         let fits = match pieces.0.back_mut(self.pieces) {
@@ -120,7 +120,7 @@ impl Stream {
     }
 
     /// Forgets pieces that nobody needs who stands at this position or behind it.
-    pub fn trim(&mut self, oldest: Position, pieces: &mut Pieces) {
+    pub(crate) fn trim(&mut self, oldest: Position, pieces: &mut Pieces) {
         while let Some(&front) = pieces.0.front(self.pieces) {
             let end = widen(front.position, self.head.0) + u64::from(front.bytes);
             if end > oldest.0 {
@@ -132,7 +132,7 @@ impl Stream {
 
     /// Where a sweep ends that begins here: behind as many whole pieces as one send takes,
     /// one at least if there is one.
-    pub fn sweep_end(&self, from: Position, pieces: &Pieces, arena: &Arena) -> Position {
+    pub(crate) fn sweep_end(&self, from: Position, pieces: &Pieces, arena: &Arena) -> Position {
         let mut end = from;
         for piece in pieces.0.iter(self.pieces) {
             let piece_end = Position(widen(piece.position, self.head.0) + u64::from(piece.bytes));
@@ -149,7 +149,7 @@ impl Stream {
 
     /// The frame that has the byte at this position, and the position where it begins;
     /// `None` past the last byte.
-    pub fn frame_at(
+    pub(crate) fn frame_at(
         &self,
         at: Position,
         pieces: &Pieces,
@@ -178,7 +178,11 @@ impl Stream {
     }
 
     /// Where its oldest piece ends, and the frame with which that begins.
-    pub fn oldest_piece(&self, pieces: &Pieces, arena: &Arena) -> Option<(Position, FrameNumber)> {
+    pub(crate) fn oldest_piece(
+        &self,
+        pieces: &Pieces,
+        arena: &Arena,
+    ) -> Option<(Position, FrameNumber)> {
         let front = pieces.0.front(self.pieces)?;
         let end = widen(front.position, self.head.0) + u64::from(front.bytes);
         let (_, next) = arena.head();
@@ -186,7 +190,7 @@ impl Stream {
     }
 
     /// What lies between two positions that it holds, piece by piece.
-    pub fn stretches<'a>(
+    pub(crate) fn stretches<'a>(
         &self,
         between: Range<Position>,
         pieces: &'a Pieces,
@@ -214,7 +218,7 @@ impl Stream {
 
 impl Stretch {
     /// The frames that it touches: the first and the last perhaps only in part.
-    pub fn frames<'a>(
+    pub(crate) fn frames<'a>(
         &self,
         arena: &'a Arena,
     ) -> impl Iterator<Item = (FrameNumber, &'a Frame)> + use<'a> {

@@ -16,7 +16,7 @@ use ringcast_codec::mqtt::TopicName;
 use slab::Slab;
 
 /// All topics that are known to a shard.
-pub struct Topics {
+pub(crate) struct Topics {
     topics: Slab<Topic>,
     by_hash: Index,
     texts: Texts,
@@ -28,7 +28,7 @@ pub struct Topics {
 
 /// Names a topic while it is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct TopicId(pub u32);
+pub(crate) struct TopicId(pub u32);
 
 struct Topic {
     hash: u64,
@@ -49,7 +49,7 @@ const SEARCH_MAX: usize = 8;
 
 impl Topics {
     /// Room for so many, with so many pages of text.
-    pub fn new(
+    pub(crate) fn new(
         most: usize,
         text_pages: usize,
         found_pages: usize,
@@ -66,7 +66,7 @@ impl Topics {
     }
 
     /// The topic, if it is known.
-    pub fn find(&self, hash: u64, topic: &[u8]) -> Option<TopicId> {
+    pub(crate) fn find(&self, hash: u64, topic: &[u8]) -> Option<TopicId> {
         let is_it = |number| {
             let known = &self.topics[number as usize];
             known.hash == hash && self.texts.is(known.text, topic)
@@ -75,7 +75,7 @@ impl Topics {
     }
 
     /// The topic, which is known from now on if there is room.
-    pub fn find_or_learn(&mut self, hash: u64, topic: &[u8]) -> Option<TopicId> {
+    pub(crate) fn find_or_learn(&mut self, hash: u64, topic: &[u8]) -> Option<TopicId> {
         if let Some(id) = self.find(hash, topic) {
             return Some(id);
         }
@@ -107,28 +107,23 @@ impl Topics {
     }
 
     /// What clients lose that are too slow for a topic that is known.
-    pub fn slow(&self, id: TopicId) -> SlowPolicy {
+    pub(crate) fn slow(&self, id: TopicId) -> SlowPolicy {
         self.topics[id.0 as usize].slow
     }
 
     /// The same for one that need not be known.
-    pub fn slow_anew(&self, topic: &[u8]) -> SlowPolicy {
+    pub(crate) fn slow_anew(&self, topic: &[u8]) -> SlowPolicy {
         let topic = TopicName::from_bytes(topic).expect("was checked when it was published");
         self.classes.of(topic).slow
     }
 
-    /// The hash of a topic's text.
-    pub fn hash(&self, id: TopicId) -> u64 {
-        self.topics[id.0 as usize].hash
-    }
-
     /// Keeps a topic known, or lets it be forgotten.
-    pub fn pin(&mut self, id: TopicId, pinned: bool) {
+    pub(crate) fn pin(&mut self, id: TopicId, pinned: bool) {
         self.topics[id.0 as usize].pinned = pinned;
     }
 
     /// A filter without wildcards came or went whose text has this hash.
-    pub fn on_exact_change(&mut self, hash: u64) {
+    pub(crate) fn on_exact_change(&mut self, hash: u64) {
         let topics = &mut self.topics;
         self.by_hash.find(hash, |number| {
             topics[number as usize].epoch = None;
@@ -137,7 +132,7 @@ impl Topics {
     }
 
     /// All filters that match a known topic, each once.
-    pub fn filters_of(
+    pub(crate) fn filters_of(
         &mut self,
         id: TopicId,
         topic: &[u8],
