@@ -44,6 +44,9 @@ pub(crate) fn is_bundled(path: &Path) -> bool {
 /// Subscriptions for each connection, where their number is left to the engine.
 const SUBSCRIPTIONS_PER_CONNECTION: u32 = 8;
 
+/// Sessions for each connection, where their number is left to the engine.
+const SESSIONS_PER_CONNECTION: u32 = 2;
+
 /// Where settings come from, as the command line says it. Kept, for a reload reads them
 /// again.
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -290,18 +293,29 @@ impl Limits {
     /// Connections of one of so many shards. A keyed hash shares clients out, so a shard
     /// may get some more than an even share: an eighth, and eight for few.
     pub(crate) fn connections_per_shard(&self, shards: usize) -> u32 {
-        let shards = u32::try_from(shards).unwrap_or(u32::MAX).max(1);
-        if shards == 1 {
-            return self.connections;
-        }
-        let even = self.connections.div_ceil(shards);
-        even.saturating_add(even / 8 + 8).min(self.connections)
+        share_of(self.connections, shards)
     }
 
     /// Cohorts of one of so many shards.
     pub(crate) fn cohorts_per_shard(&self, shards: usize) -> u32 {
-        self.cohorts.or(self.connections_per_shard(shards))
+        self.cohorts.or(self.sessions_per_shard(shards))
     }
+
+    /// Sessions of one of so many shards.
+    pub(crate) fn sessions_per_shard(&self, shards: usize) -> u32 {
+        let automatic = self.connections.saturating_mul(SESSIONS_PER_CONNECTION);
+        share_of(self.sessions.or(automatic), shards)
+    }
+}
+
+/// What one of so many shards may have of all, more than an even share.
+fn share_of(all: u32, shards: usize) -> u32 {
+    let shards = u32::try_from(shards).unwrap_or(u32::MAX).max(1);
+    if shards == 1 {
+        return all;
+    }
+    let even = all.div_ceil(shards);
+    even.saturating_add(even / 8 + 8).min(all)
 }
 
 #[cfg(test)]

@@ -29,8 +29,16 @@ pub(crate) struct Flow {
     pub(crate) roster: Roster,
     /// Messages of classes that drop.
     pub(crate) dropped: u64,
-    /// What those in lag must not lose; only while there are some.
+    /// What those in lag, and those who are away, must not lose; only while there are some.
     pub(crate) log: Option<LogId>,
+    /// Behind the last frame that its receivers acknowledge.
+    pub(crate) acknowledged: Position,
+    /// Behind the last frame that dies.
+    pub(crate) dying: Position,
+    /// Members that are away.
+    pub(crate) away: u32,
+    /// Sessions, here or away, that outlive their connections.
+    pub(crate) persistent: u32,
     next_dirty: Option<CohortId>,
     /// By wire form: an earlier cohort with its number may still be among the laps of
     /// another.
@@ -126,6 +134,20 @@ impl Flows {
         }
         let flow = &mut self.flows[at];
         debug_assert!(flow.roster.len() == 0 && flow.log.is_none());
+        debug_assert_eq!((flow.away, flow.persistent), (0, 0));
+        flow.wire_form = wire_form;
+        flow.packet_bytes_max = packet_bytes_max;
+    }
+
+    /// How many numbers were ever used.
+    pub(crate) fn len(&self) -> usize {
+        self.flows.len()
+    }
+
+    /// A cohort whose members are all away gets frames of another form from now on.
+    pub(crate) fn set_form(&mut self, id: CohortId, wire_form: WireForm, packet_bytes_max: u32) {
+        let flow = self.get_mut(id);
+        debug_assert_eq!(flow.roster.len(), 0);
         flow.wire_form = wire_form;
         flow.packet_bytes_max = packet_bytes_max;
     }
@@ -133,7 +155,7 @@ impl Flows {
     /// Whether the cohort was founded and has members.
     pub(crate) fn has_members(&self, id: CohortId) -> bool {
         let flow = self.flows.get(id.0 as usize);
-        flow.is_some_and(|flow| flow.roster.len() > 0)
+        flow.is_some_and(|flow| flow.roster.len() > 0 || flow.away > 0)
     }
 
     /// It has something to sweep.
