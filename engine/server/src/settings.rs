@@ -482,7 +482,8 @@ mod tests {
         assert_eq!(limits.subscriptions_max(), 8_000);
         assert_eq!(limits.connections_per_shard(1), 1_000);
         assert_eq!(limits.connections_per_shard(4), 250 + 31 + 8);
-        assert_eq!(limits.cohorts_per_shard(1), 1_000);
+        assert_eq!(limits.sessions_per_shard(1), 2_000);
+        assert_eq!(limits.cohorts_per_shard(1), 2_000);
         let chosen = settings(&["limits.subscriptions=5", "limits.cohorts=6"]).limits;
         assert_eq!(
             (chosen.subscriptions_max(), chosen.cohorts_per_shard(4)),
