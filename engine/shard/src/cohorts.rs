@@ -186,7 +186,11 @@ impl Cohorts {
 
     /// A member of this cohort takes frames of another form from now on. Returns the cohort
     /// where it is now. If there is no room, nothing has changed.
-    pub(crate) fn change_form(&mut self, id: CohortId, form: Form) -> Result<CohortId, CohortsFull> {
+    pub(crate) fn change_form(
+        &mut self,
+        id: CohortId,
+        form: Form,
+    ) -> Result<CohortId, CohortsFull> {
         let cohort = self.get(id);
         let before = cohort.form;
         if before == form {

@@ -144,12 +144,12 @@ impl Flows {
         self.flows.len()
     }
 
-    /// A cohort whose members are all away gets frames of another form from now on.
+    /// A cohort gets frames of this form, which is another one only if all are away.
     pub(crate) fn set_form(&mut self, id: CohortId, wire_form: WireForm, packet_bytes_max: u32) {
         let flow = self.get_mut(id);
-        debug_assert_eq!(flow.roster.len(), 0);
-        flow.wire_form = wire_form;
-        flow.packet_bytes_max = packet_bytes_max;
+        let before = (flow.wire_form, flow.packet_bytes_max);
+        debug_assert!(flow.roster.len() == 0 || before == (wire_form, packet_bytes_max));
+        (flow.wire_form, flow.packet_bytes_max) = (wire_form, packet_bytes_max);
     }
 
     /// Whether the cohort was founded and has members.

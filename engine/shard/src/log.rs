@@ -178,9 +178,8 @@ impl Logs {
         store: &Store,
     ) -> LogPosition {
         let first = self.first(id);
-        let is_older = |delivery: &DeliveryId| {
-            store.about(deliveries.message(*delivery)).sequence <= sequence
-        };
+        let is_older =
+            |delivery: &DeliveryId| store.about(deliveries.message(*delivery)).sequence <= sequence;
         let older = self.from(id, first).take_while(is_older).count();
         LogPosition(first.0 + older as u64)
     }

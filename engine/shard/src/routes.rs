@@ -132,7 +132,11 @@ impl Routes {
     }
 
     /// See [`Cohorts::change_form`].
-    pub(crate) fn change_form(&mut self, id: CohortId, form: Form) -> Result<CohortId, CohortsFull> {
+    pub(crate) fn change_form(
+        &mut self,
+        id: CohortId,
+        form: Form,
+    ) -> Result<CohortId, CohortsFull> {
         let alone = self.cohorts.members(id) == 1;
         let moved = self.cohorts.change_form(id, form);
         self.on_moved(id, alone, moved)

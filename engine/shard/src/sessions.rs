@@ -241,7 +241,8 @@ impl Sessions {
     /// A session is over. Nothing hangs on it any more.
     pub(crate) fn end(&mut self, id: SessionId) {
         let session = self.sessions.remove(id.0 as usize);
-        self.by_client_id.remove(self.hash(&session.client_id), id.0);
+        self.by_client_id
+            .remove(self.hash(&session.client_id), id.0);
     }
 
     /// A session is left alone, or is no more.
@@ -338,9 +339,15 @@ mod tests {
     #[test]
     fn a_session_lives_as_long_as_asked_for_and_allowed() {
         let v5 = |asked| expiry_seconds(Version::V5, false, asked, 100);
-        assert_eq!([v5(None), v5(Some(0)), v5(Some(60)), v5(Some(101))], [0, 0, 60, 100]);
+        assert_eq!(
+            [v5(None), v5(Some(0)), v5(Some(60)), v5(Some(101))],
+            [0, 0, 60, 100]
+        );
         assert_eq!(expiry_seconds(Version::V311, true, None, 100), 0);
         assert_eq!(expiry_seconds(Version::V31, false, None, 100), 100);
-        assert_eq!(expiry_seconds(Version::V5, true, Some(u32::MAX), u32::MAX), u32::MAX);
+        assert_eq!(
+            expiry_seconds(Version::V5, true, Some(u32::MAX), u32::MAX),
+            u32::MAX
+        );
     }
 }

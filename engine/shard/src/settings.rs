@@ -98,7 +98,10 @@ impl Settings {
             // Record, two pages of text, index, value, filters found.
             ("topics", self.topics * (56 + 64 + 16 + 32 + 16)),
             ("arenas", 2 * (self.arena_bytes + self.arena_frames() * 40)),
-            ("messages", self.stored_bytes + self.stored_messages() * (48 + 2 * 64 + 4 * 18)),
+            (
+                "messages",
+                self.stored_bytes + self.stored_messages() * (48 + 2 * 64 + 4 * 18),
+            ),
             ("outboxes", self.outbox_bytes),
             ("flights", self.flight_bytes),
             ("input", self.input_bytes),

@@ -552,7 +552,10 @@ impl<Pass> Shard<Pass> {
         for (number, (away, persistent)) in (0..).zip(away.into_iter().zip(here)) {
             let flow = self.flows.get(CohortId(number));
             assert_eq!((flow.away, flow.persistent), (away, persistent));
-            assert!(flow.away == 0 || flow.log.is_some(), "those away have a log");
+            assert!(
+                flow.away == 0 || flow.log.is_some(),
+                "those away have a log"
+            );
         }
         assert_eq!(lags, self.lags.len());
     }

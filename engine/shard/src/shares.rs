@@ -242,7 +242,12 @@ mod tests {
 
     impl Fixture {
         fn new() -> Self {
-            Self(Shares::new(Filters::new(TopicHasher::new((1, 2)), 4, 20, 20)))
+            Self(Shares::new(Filters::new(
+                TopicHasher::new((1, 2)),
+                4,
+                20,
+                20,
+            )))
         }
 
         fn change(&mut self, session: u32, change: Change) {
@@ -302,7 +307,13 @@ mod tests {
         let id = group.0.find("g", filter()).expect("is there");
         assert_eq!(found, [id]);
         assert_eq!(group.0.text(id), Some(("g", "a/+")));
-        assert_eq!(group.0.next(id), Member { who: who(1), qos: 1 });
+        assert_eq!(
+            group.0.next(id),
+            Member {
+                who: who(1),
+                qos: 1
+            }
+        );
         group.change(2, Change::Leave);
         group.change(1, Change::Leave);
         assert!(group.0.is_empty() && group.0.text(id).is_none());

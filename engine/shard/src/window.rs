@@ -133,7 +133,10 @@ impl Window {
             let id = FIRST_OWN_ID + self.next_own;
             self.next_own = (self.next_own + 1) % OWN_IDS;
             // There are more of them than a quota allows.
-            if flights.iter(self.flights).all(|flight| flight.packet_id != id) {
+            if flights
+                .iter(self.flights)
+                .all(|flight| flight.packet_id != id)
+            {
                 return PacketId::new(id).expect("not zero");
             }
         }

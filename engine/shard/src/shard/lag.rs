@@ -193,6 +193,13 @@ impl<Pass> Shard<Pass> {
         self.fill_from_log(index) & self.fill_from_values(index)
     }
 
+    /// Whether a connection in lag has got all of its cohort's log.
+    pub(super) fn has_log(&self, index: u32) -> bool {
+        let lag = self.session(index).lag.expect("it is in lag");
+        let log = self.flows.get(self.connections.at(index).cohort).log;
+        log.is_none_or(|log| self.lags[lag as usize].log_at >= self.logs.end_of(log))
+    }
+
     /// Fills it with what is in the log.
     fn fill_from_log(&mut self, index: u32) -> bool {
         let cohort = self.connections.at(index).cohort;
@@ -428,8 +435,7 @@ impl<Pass> Shard<Pass> {
     fn log_of_tail(&self, cohort: CohortId, log: LogId) -> LogPosition {
         let tail = self.flows.get(cohort).stream.tail(&self.pieces);
         let before = self.sequence_before(cohort, tail);
-        self.logs
-            .after(log, before, &self.deliveries, &self.store)
+        self.logs.after(log, before, &self.deliveries, &self.store)
     }
 
     /// Those in lag, and those who are away, can not have what they must not lose. Done once

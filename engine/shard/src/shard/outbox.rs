@@ -18,9 +18,7 @@ use crate::sessions::SessionId;
 use crate::store::{About, Parts, StoredId};
 use crate::stream::{Pieces, Position};
 use crate::window::{Flight, shared_id};
-use ringcast_codec::mqtt::{
-    Packet, PacketId, Property, PublishFrame, QoS, SubscriptionIdentifier,
-};
+use ringcast_codec::mqtt::{Packet, PacketId, Property, PublishFrame, QoS, SubscriptionIdentifier};
 use ringcast_wire::ConnectionKey;
 use smallvec::SmallVec;
 use std::ops::Range;
@@ -128,8 +126,9 @@ impl<Pass> Shard<Pass> {
     ) -> bool {
         let version = self.connections.at(index).version;
         let identifiers = how.identifiers.iter().copied();
-        let identifiers: SmallVec<[_; 8]> =
-            identifiers.filter_map(SubscriptionIdentifier::new).collect();
+        let identifiers: SmallVec<[_; 8]> = identifiers
+            .filter_map(SubscriptionIdentifier::new)
+            .collect();
         let now_micros = self.now.wall_micros();
         let mut frame = PublishFrame {
             version,
@@ -179,11 +178,16 @@ impl<Pass> Shard<Pass> {
     /// does already (section 3.3.2.3.4). First come, first served, and for good.
     fn own_alias(&self, index: u32, topic: &[u8]) -> Option<(u16, bool)> {
         let client = self.connections.client(index);
-        let most = client.aliases_max.min(self.settings.limits.topic_aliases_max);
+        let most = client
+            .aliases_max
+            .min(self.settings.limits.topic_aliases_max);
         if most == 0 {
             return None;
         }
-        let known = client.talk.as_ref().map_or(&[][..], |talk| &talk.own_aliases);
+        let known = client
+            .talk
+            .as_ref()
+            .map_or(&[][..], |talk| &talk.own_aliases);
         match known.iter().position(|known| **known == *topic) {
             Some(place) => Some((place as u16 + 1, true)),
             None if known.len() < most.into() => Some((known.len() as u16 + 1, false)),
@@ -350,12 +354,7 @@ impl<Pass> Shard<Pass> {
 
     /// Copies bytes of its stream into a connection's outbox: before what is there if it
     /// was sent the beginning of the first frame, else behind it.
-    fn move_to_outbox(
-        &mut self,
-        index: u32,
-        between: Range<Position>,
-        is_begun: bool,
-    ) -> bool {
+    fn move_to_outbox(&mut self, index: u32, between: Range<Position>, is_begun: bool) -> bool {
         let connection = self.connections.at_mut(index);
         let flow = self.flows.get(connection.cohort);
         let arena = &self.arenas[flow.wire_form as usize];

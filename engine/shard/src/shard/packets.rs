@@ -113,7 +113,9 @@ impl<Pass> Shard<Pass> {
         let id = self.connections.at(key.index()).session;
         let packet_id = pubrel.packet_id;
         let received = self.sessions.get(id).received().iter();
-        let place = received.into_iter().position(|one| one.packet_id == packet_id);
+        let place = received
+            .into_iter()
+            .position(|one| one.packet_id == packet_id);
         let answer = match place {
             Some(place) => {
                 let received = &mut self.sessions.get_mut(id).more_mut().received;
@@ -215,7 +217,10 @@ impl<Pass> Shard<Pass> {
             self.owe(key, publish, answer);
             return Taken::Done;
         }
-        let answered = session.received().iter().filter(|one| one.uplinked.is_none());
+        let answered = session
+            .received()
+            .iter()
+            .filter(|one| one.uplinked.is_none());
         let answered = answered.count();
         let owed = self.connections.client(index).talk.as_ref();
         let owed = owed.map_or(0, |talk| talk.owed.len());

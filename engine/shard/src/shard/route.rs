@@ -164,7 +164,9 @@ impl<Pass> Shard<Pass> {
     /// What shards tell each other.
     fn on_control(&mut self, kind: Kind, body: &[u8]) {
         let handled = match kind {
-            Kind::MEMBERSHIP => Membership::decode(body).map(|changed| self.on_membership(&changed)),
+            Kind::MEMBERSHIP => {
+                Membership::decode(body).map(|changed| self.on_membership(&changed))
+            }
             Kind::REDIRECT => Redirect::decode(body).map(|redirect| self.on_redirect(&redirect)),
             _ => None,
         };

@@ -68,7 +68,8 @@ impl<Pass> Shard<Pass> {
         }
     }
 
-    /// Fills the outbox with what waits for room there. Returns whether nothing waits.
+    /// Fills the outbox with what waits for room there. Returns whether nothing waits, and
+    /// nothing keeps the connection where it is served.
     fn fill(&mut self, index: u32) -> bool {
         if self.connections.at(index).outbox.len() >= OUTBOX_FILL {
             return false;
@@ -76,11 +77,9 @@ impl<Pass> Shard<Pass> {
         let is_lagging = self.region(index) == Region::Lag;
         let is_queued = self.connections.at(index).flags.has(Flags::QUEUED);
         if is_queued && !self.fill_from_queue(index) {
-            // Last values need no acknowledgement.
-            if is_lagging {
-                self.fill_from_values(index);
-            }
-            return false;
+            // Last values need no acknowledgement, and fast service begins behind them even
+            // if the queue has to wait for some.
+            return is_lagging && self.fill_from_values(index) && self.has_log(index);
         }
         !is_lagging || self.fill_from_lag(index)
     }

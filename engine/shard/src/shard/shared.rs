@@ -119,7 +119,12 @@ impl<Pass> Shard<Pass> {
             return;
         }
         self.routing.read_back += 1;
-        if group.is_none() && self.sessions.of_epoch(SessionId(who.session), who.epoch).is_some() {
+        if group.is_none()
+            && self
+                .sessions
+                .of_epoch(SessionId(who.session), who.epoch)
+                .is_some()
+        {
             // There is no room for its filter: it must not wait for what never comes.
             self.break_session(SessionId(who.session));
         }

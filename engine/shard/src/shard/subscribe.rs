@@ -17,9 +17,9 @@ use crate::flow::WireForm;
 use crate::roster::Region;
 use ringcast_codec::Progress;
 use ringcast_codec::mqtt::{
-    Decoder, Kind, Packet, Properties, QoS, ReasonCode, ReasonCodes, RetainHandling, Sender, Suback,
-    Subscribe, SubscriptionIdentifier, SubscriptionOptions, TopicFilter, Unsuback, Unsubscribe,
-    Version,
+    Decoder, Kind, Packet, Properties, QoS, ReasonCode, ReasonCodes, RetainHandling, Sender,
+    Suback, Subscribe, SubscriptionIdentifier, SubscriptionOptions, TopicFilter, Unsuback,
+    Unsubscribe, Version,
 };
 use ringcast_ring::{Corrupt, Position};
 use ringcast_wire::{ConnectionKey, Wire};

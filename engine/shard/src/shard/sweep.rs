@@ -75,7 +75,9 @@ impl<Pass> Shard<Pass> {
                 self.frames_begun(cohort, from..to, &mut begun);
                 begun.retain(|number| self.frame_of(cohort, *number).qos > 0);
             }
-            let last = begun.last().map(|last| self.q_of(self.frame_of(cohort, *last)));
+            let last = begun
+                .last()
+                .map(|last| self.q_of(self.frame_of(cohort, *last)));
             let members = self.flows.get(cohort).roster.next_to_sweep(room);
             let count = members.len();
             for key in members {

@@ -294,7 +294,8 @@ impl World {
             any = true;
             if record.kind != Kind::MESSAGE {
                 let body = self.ring.claim(record.body.len(), record.kind);
-                body.expect("the shard keeps up").copy_from_slice(record.body);
+                body.expect("the shard keeps up")
+                    .copy_from_slice(record.body);
                 continue;
             }
             let message = Message::decode(record.body).expect("a message");
