@@ -19,6 +19,7 @@ mod subscribers;
 #[cfg(test)]
 mod tests;
 mod traffic;
+mod transcript;
 mod workload;
 
 pub(crate) use dialect::{Dialect, Greeting};

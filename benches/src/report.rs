@@ -17,6 +17,9 @@ pub(crate) const PROBE_BUSY: &str = "probe";
 /// Which part of a processor the server used.
 pub(crate) const SERVER_BUSY: &str = "server";
 
+/// Which part of its messages the probe published late.
+pub(crate) const LATE: &str = "late";
+
 /// A probe that is busier than this may be what was measured.
 const BUSY_MAX: f64 = 0.95;
 

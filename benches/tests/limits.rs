@@ -106,7 +106,7 @@ fn expected_rows() -> BTreeMap<(&'static str, &'static str), Vec<&'static str>> 
     const ONE: &[&str] = &["first to last", "publish to last", "probe", "server"];
     const TIMES: &[&str] = &["p50", "p99"];
     const RATE: &[&str] = &["deliveries", "probe", "server"];
-    const LATENCY: &[&str] = &["p50", "p99", "p99.9", "max", "probe", "server"];
+    const LATENCY: &[&str] = &["p50", "p99", "p99.9", "max", "probe", "server", "late"];
     let machine = [
         ("128 B to each of 1000", "io_uring", SEND),
         ("128 B to each of 1000", "lane", SEND),

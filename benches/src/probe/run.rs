@@ -3,13 +3,19 @@
 use super::publisher::Publisher;
 use super::subscribers::{Delivered, Subscribers};
 use super::traffic::Traffic;
-use super::{Target, Workload};
+use super::{Pace, Target, Workload};
 use crate::clock::now_nanos;
 use crate::error::Error;
 use crate::report::{Figure, PROBE_BUSY, SERVER_BUSY};
+use std::collections::VecDeque;
+use std::ops::Range;
 
 /// How long nothing may arrive while something is due.
 const SILENCE_NANOS_MAX: u64 = 10_000_000_000;
+
+/// Connections that are read, where messages have their times, before the publisher has its
+/// turn again: a quarter of a millisecond, or what is due would wait for them.
+const READS_IN_TIME_MAX: usize = 64;
 
 /// What goes on beside a workload, in the probe's thread.
 pub(crate) trait Beside {
@@ -35,6 +41,7 @@ pub(crate) struct Run<'a> {
     pub(crate) subscribers: Subscribers,
     beside: Option<&'a mut dyn Beside>,
     traffic: Traffic,
+    waiting: Waiting,
     /// Deliveries of all that was published.
     due: u64,
     /// When the last turn ended.
@@ -79,8 +86,11 @@ impl<'a> Run<'a> {
         let traffic = Traffic::new(workload.interest, counts.0 + counts.1);
         // The publisher comes last: a server without a handshake has accepted all
         // others when it meets this one.
-        let subscribers =
+        let mut subscribers =
             Subscribers::connect(address, dialect, forms.delivered, &traffic, counts)?;
+        if matches!(workload.pace, Pace::PerSecond(_)) {
+            subscribers.limit_reads(READS_IN_TIME_MAX);
+        }
         let topics = workload.interest.topics();
         let publisher = Publisher::connect(address, dialect, forms.published, topics)?;
         let now = now_nanos();
@@ -90,6 +100,7 @@ impl<'a> Run<'a> {
             subscribers,
             beside: None,
             traffic,
+            waiting: Waiting::default(),
             due: 0,
             now,
             heard: now,
@@ -103,13 +114,19 @@ impl<'a> Run<'a> {
         self.beside = Some(beside);
     }
 
-    /// Publishes the next message with the next turn, and returns how many will get it.
-    pub(crate) fn publish(&mut self, intended_nanos: u64) -> usize {
+    /// Publishes the next message with the next turn.
+    pub(crate) fn publish(&mut self, intended_nanos: u64) {
         let topic = self.traffic.topic(self.publisher.published());
         let recipients = self.traffic.recipients(topic, self.subscribers.reading());
-        self.publisher.publish(topic, intended_nanos);
+        let stamp = self.publisher.publish(topic, intended_nanos);
+        self.subscribers.expect(stamp, self.waiting.complete);
+        self.waiting.on_published(recipients);
         self.due += recipients as u64;
-        recipients
+    }
+
+    /// How many messages are with all who get them, and all before them, too.
+    pub(crate) fn complete(&self) -> u64 {
+        self.waiting.complete
     }
 
     /// So many subscribers, evenly among all, read no more. Nothing is on its way.
@@ -123,10 +140,15 @@ impl<'a> Run<'a> {
     }
 
     /// Sends and reads what can be, and looks at the clock.
-    pub(crate) fn turn(&mut self, on_delivered: impl FnMut(Delivered)) -> Result<(), Error> {
+    pub(crate) fn turn(&mut self, mut on_delivered: impl FnMut(Delivered)) -> Result<(), Error> {
         let has_sent = self.publisher.flush()?;
         let published = self.publisher.published();
-        let read = self.subscribers.poll(published, on_delivered)?;
+        let waiting = &mut self.waiting;
+        let read = self.subscribers.poll(published, |delivered| {
+            waiting.on_delivered(&delivered.sequences);
+            on_delivered(delivered);
+        })?;
+        waiting.complete();
         let has_worked_beside = match &mut self.beside {
             None => false,
             Some(beside) => beside.turn(&Moment {
@@ -175,6 +197,36 @@ impl<'a> Run<'a> {
             server_nanos: server_begin
                 .zip(self.target.cpu_nanos())
                 .map(|(begin, end)| end - begin),
+        }
+    }
+}
+
+/// How many subscribers still wait for each message, from the first for which any does.
+#[derive(Debug, Default)]
+struct Waiting {
+    /// The sequence of that message; all before are with everybody.
+    complete: u64,
+    counts: VecDeque<u32>,
+}
+
+impl Waiting {
+    fn on_published(&mut self, recipients: usize) {
+        self.counts.push_back(recipients as u32);
+    }
+
+    fn on_delivered(&mut self, sequences: &Range<u64>) {
+        let [begin, end] =
+            [sequences.start, sequences.end].map(|sequence| (sequence - self.complete) as usize);
+        self.counts
+            .range_mut(begin..end)
+            .for_each(|count| *count -= 1);
+    }
+
+    /// Lets go of those for which nobody waits.
+    fn complete(&mut self) {
+        while self.counts.front() == Some(&0) {
+            self.counts.pop_front();
+            self.complete += 1;
         }
     }
 }
