@@ -6,7 +6,8 @@ use super::traffic::Traffic;
 use super::{Pace, Target, Workload};
 use crate::clock::now_nanos;
 use crate::error::Error;
-use crate::report::{Figure, PROBE_BUSY, SERVER_BUSY};
+use crate::lost;
+use crate::report::{Figure, OTHERS, PROBE_BUSY, SERVER_BUSY};
 use std::collections::VecDeque;
 use std::ops::Range;
 
@@ -50,8 +51,32 @@ pub(crate) struct Run<'a> {
     heard: u64,
     /// How much of the time since the figures began was spent in turns without work.
     idle_nanos: u64,
-    /// When the figures began: time, processor time of the server.
-    begin: (u64, Option<u64>),
+    begin: Begin,
+}
+
+/// When the figures began.
+#[derive(Debug)]
+struct Begin {
+    now: u64,
+    server_nanos: Option<u64>,
+    lost: Lost,
+}
+
+/// Nanoseconds that others had of the processor of each side, as far as that can be told.
+#[derive(Debug)]
+struct Lost([Option<u64>; 2]);
+
+impl Lost {
+    fn look(target: &dyn Target) -> Self {
+        Self([lost::by_this_thread().ok(), target.lost_nanos()])
+    }
+
+    /// How much that was since an earlier look, on the side that lost more.
+    fn nanos_since(self, earlier: &Self) -> u64 {
+        let both = self.0.into_iter().zip(earlier.0);
+        let since = both.filter_map(|(later, earlier)| Some(later?.saturating_sub(earlier?)));
+        since.max().unwrap_or(0)
+    }
 }
 
 /// What a measured time took of both sides.
@@ -60,12 +85,14 @@ pub(crate) struct Load {
     pub(crate) nanos: u64,
     /// Which part of it the probe worked.
     probe: f64,
+    /// Which part of it others had of a processor.
+    others: f64,
     /// The server's processor time in it.
     pub(crate) server_nanos: Option<u64>,
 }
 
 impl Load {
-    /// Which part of the time each side worked.
+    /// Which part of the time each side worked, and others did.
     pub(crate) fn figures(&self) -> impl Iterator<Item = Figure> + use<> {
         let nanos = self.nanos as f64;
         let server = self
@@ -74,6 +101,7 @@ impl Load {
         [Figure::new(PROBE_BUSY, "share", self.probe)]
             .into_iter()
             .chain(server)
+            .chain([Figure::new(OTHERS, "share", self.others)])
     }
 }
 
@@ -105,7 +133,11 @@ impl<'a> Run<'a> {
             now,
             heard: now,
             idle_nanos: 0,
-            begin: (now, None),
+            begin: Begin {
+                now,
+                server_nanos: None,
+                lost: Lost([None; 2]),
+            },
         })
     }
 
@@ -181,20 +213,28 @@ impl<'a> Run<'a> {
 
     /// Figures begin here; a second call begins anew.
     pub(crate) fn begin(&mut self) {
+        let lost = Lost::look(self.target);
         self.now = now_nanos();
         self.heard = self.now;
         self.idle_nanos = 0;
-        self.begin = (self.now, self.target.cpu_nanos());
+        self.begin = Begin {
+            now: self.now,
+            server_nanos: self.target.cpu_nanos(),
+            lost,
+        };
     }
 
     /// Figures end here.
     pub(crate) fn end(&self) -> Load {
-        let (begin, server_begin) = self.begin;
-        let nanos = self.now - begin;
+        let nanos = self.now - self.begin.now;
+        let lost_nanos = Lost::look(self.target).nanos_since(&self.begin.lost);
         Load {
             nanos,
             probe: 1.0 - self.idle_nanos as f64 / nanos as f64,
-            server_nanos: server_begin
+            others: lost_nanos as f64 / nanos as f64,
+            server_nanos: self
+                .begin
+                .server_nanos
                 .zip(self.target.cpu_nanos())
                 .map(|(begin, end)| end - begin),
         }
