@@ -65,21 +65,24 @@ pub(crate) fn one_by_one(run: &mut Run<'_>, nanos: u64) -> Result<Pushes, Error>
 /// How many deliveries there were.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Throughput {
-    deliveries: u64,
     load: Load,
 }
 
 impl Throughput {
     pub(crate) fn figures(&self) -> Vec<Figure> {
         let seconds = self.load.nanos as f64 / 1e9;
-        let rate = Figure::new("deliveries", "1/s", self.deliveries as f64 / seconds);
-        [rate].into_iter().chain(self.load.figures()).collect()
+        let rate = self.load.deliveries as f64 / seconds;
+        let figures = [
+            Figure::new("deliveries", "1/s", rate),
+            self.load.each_read(),
+        ];
+        figures.into_iter().chain(self.load.figures()).collect()
     }
 
     /// The server's processor time for each delivery.
     pub(crate) fn server_time(&self) -> Option<Figure> {
         let nanos = self.load.server_nanos? as f64;
-        let each = nanos / self.deliveries as f64;
+        let each = nanos / self.load.deliveries as f64;
         Some(Figure::new("server's time", "ns", each))
     }
 }
@@ -102,22 +105,21 @@ pub(crate) fn outstanding(
         turn(run)?;
     }
     let begin = run.now;
-    let mut before = (0, run.complete());
+    let mut before = run.complete();
     let mut is_warm = false;
     loop {
         turn(run)?;
         // Both ends are where as many messages as may be under way have arrived, however
         // slow the server: some send nothing for long, and then much at once.
-        let is_round = run.complete() >= before.1 + window;
+        let is_round = run.complete() >= before + window;
         if is_round && !is_warm && run.now >= begin + nanos / WARM_UP_PART {
             is_warm = true;
             run.begin();
-            before = (run.subscribers.delivered(), run.complete());
+            before = run.complete();
         } else if is_round && is_warm && run.now >= begin + nanos {
             let load = run.end();
-            let deliveries = run.subscribers.delivered() - before.0;
             run.drain(|_| {})?;
-            return Ok(Throughput { deliveries, load });
+            return Ok(Throughput { load });
         }
     }
 }
@@ -156,6 +158,7 @@ impl Latencies {
             Figure::new("p99", "ns", times.percentile(99.0)),
             Figure::new("p99.9", "ns", times.percentile(99.9)),
             Figure::new("max", "ns", times.max()),
+            self.load.each_read(),
         ];
         let kept_up = [Figure::new(LATE, "share", *late)];
         figures

@@ -60,6 +60,8 @@ struct Begin {
     now: u64,
     server_nanos: Option<u64>,
     lost: Lost,
+    delivered: u64,
+    reads: u64,
 }
 
 /// Nanoseconds that others had of the processor of each side, as far as that can be told.
@@ -89,9 +91,17 @@ pub(crate) struct Load {
     others: f64,
     /// The server's processor time in it.
     pub(crate) server_nanos: Option<u64>,
+    pub(crate) deliveries: u64,
+    reads: u64,
 }
 
 impl Load {
+    /// How many messages came together.
+    pub(crate) fn each_read(&self) -> Figure {
+        let messages = self.deliveries as f64 / self.reads as f64;
+        Figure::new("each read", "messages", messages)
+    }
+
     /// Which part of the time each side worked, and others did.
     pub(crate) fn figures(&self) -> impl Iterator<Item = Figure> + use<> {
         let nanos = self.nanos as f64;
@@ -137,6 +147,8 @@ impl<'a> Run<'a> {
                 now,
                 server_nanos: None,
                 lost: Lost([None; 2]),
+                delivered: 0,
+                reads: 0,
             },
         })
     }
@@ -221,6 +233,8 @@ impl<'a> Run<'a> {
             now: self.now,
             server_nanos: self.target.cpu_nanos(),
             lost,
+            delivered: self.subscribers.delivered(),
+            reads: self.subscribers.reads(),
         };
     }
 
@@ -230,6 +244,8 @@ impl<'a> Run<'a> {
         let lost_nanos = Lost::look(self.target).nanos_since(&self.begin.lost);
         Load {
             nanos,
+            deliveries: self.subscribers.delivered() - self.begin.delivered,
+            reads: self.subscribers.reads() - self.begin.reads,
             probe: 1.0 - self.idle_nanos as f64 / nanos as f64,
             others: lost_nanos as f64 / nanos as f64,
             server_nanos: self

@@ -55,6 +55,8 @@ pub(crate) struct Subscribers {
     events: Vec<EpollEvent>,
     buffer: Vec<u8>,
     delivered: u64,
+    /// How many reads brought them.
+    reads: u64,
     /// How many read.
     reading: usize,
 }
@@ -97,6 +99,7 @@ impl Subscribers {
             epoll: Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC).map_err(Error::system("epoll"))?,
             events: vec![EpollEvent::empty(); EVENTS_MAX],
             delivered: 0,
+            reads: 0,
             reading,
         };
         for subscriber in 0..count {
@@ -157,6 +160,11 @@ impl Subscribers {
         self.delivered
     }
 
+    /// How many reads it took for that.
+    pub(crate) fn reads(&self) -> u64 {
+        self.reads
+    }
+
     /// Reads what is there without waiting, and returns from how many connections;
     /// `published` says how many messages there can be by now.
     pub(crate) fn poll(
@@ -174,7 +182,7 @@ impl Subscribers {
             let subscriber = event.data() as usize;
             let connection = &mut self.connections[subscriber];
             let may_end = event.events() != EpollFlags::EPOLLIN;
-            let delivered = &mut self.delivered;
+            let (delivered, reads) = (&mut self.delivered, &mut self.reads);
             let mut count = |sequences: Range<u64>, received_nanos| {
                 *delivered += sequences.end - sequences.start;
                 on_delivered(Delivered {
@@ -183,6 +191,7 @@ impl Subscribers {
                 });
             };
             let on_messages = |expected: &mut Expected, messages: &[u8], received_nanos| {
+                *reads += 1;
                 if let (Expected::All { next }, Some(transcript)) = (&mut *expected, transcript) {
                     let first = *next;
                     if !transcript.holds(first, messages) {
