@@ -9,8 +9,13 @@ use crate::report::{Figure, LATE};
 /// The part of a run that is over before its figures begin: a divisor.
 const WARM_UP_PART: u64 = 5;
 
-/// A message that the probe publishes later than this is late by its fault.
+/// If the probe looks later than this after a message, that is late by its fault.
 const LATE_NANOS: u64 = 1_000_000;
+
+/// Messages that are on their way at the most, at a fixed rate: those that are due beyond them
+/// wait, and count from when they were due. After half a second in which nothing moved, all at
+/// once would be more than a server must bear with before it treats who is well as a laggard.
+const UNDER_WAY_MAX: u64 = 512;
 
 /// How one message at a time reached everybody.
 #[derive(Debug)]
@@ -210,6 +215,7 @@ fn open_loop(
 ) -> Result<(), Error> {
     let interval_nanos = 1_000_000_000 / rate;
     let (begin, first) = (run.now, run.publisher.published());
+    let end = first + messages;
     let due = |sequence: u64| begin + (sequence - first) * interval_nanos;
     let mut on_delivered = |delivered: Delivered| {
         for sequence in delivered.sequences {
@@ -217,13 +223,15 @@ fn open_loop(
             measured.times.record(nanos);
         }
     };
-    let mut late = 0;
-    while run.publisher.published() < first + messages {
-        let mut next = run.publisher.published();
-        while next < first + messages && due(next) <= run.now {
-            late += u64::from(run.now - due(next) > LATE_NANOS);
-            run.publish(due(next));
-            next += 1;
+    let (mut next_due, mut late) = (first, 0);
+    while run.publisher.published() < end {
+        while next_due < end && due(next_due) <= run.now {
+            late += u64::from(run.now - due(next_due) > LATE_NANOS);
+            next_due += 1;
+        }
+        let may_be_published = next_due.min(run.complete() + UNDER_WAY_MAX);
+        for sequence in run.publisher.published()..may_be_published {
+            run.publish(due(sequence));
         }
         run.turn(&mut on_delivered)?;
     }
