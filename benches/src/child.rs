@@ -128,7 +128,7 @@ impl Process {
     }
 
     /// Nanoseconds in which it would have run, and others did.
-    pub(crate) fn lost_nanos(&self) -> Option<u64> {
+    pub(crate) fn lost_nanos(&self) -> Option<i64> {
         lost::by_process(self.0.id()).ok()
     }
 

@@ -168,7 +168,7 @@ impl Target for Server {
         self.process()?.cpu_nanos()
     }
 
-    fn lost_nanos(&self) -> Option<u64> {
+    fn lost_nanos(&self) -> Option<i64> {
         self.process()?.lost_nanos()
     }
 

@@ -44,7 +44,7 @@ pub(crate) trait Target {
     /// Nanoseconds of processor time that it used so far, if that can be told.
     fn cpu_nanos(&self) -> Option<u64>;
     /// Nanoseconds so far in which it would have run, and others did, if that can be told.
-    fn lost_nanos(&self) -> Option<u64> {
+    fn lost_nanos(&self) -> Option<i64> {
         None
     }
     /// What it tells of the stages inside it, if it does.

@@ -66,7 +66,7 @@ struct Begin {
 
 /// Nanoseconds that others had of the processor of each side, as far as that can be told.
 #[derive(Debug)]
-struct Lost([Option<u64>; 2]);
+struct Lost([Option<i64>; 2]);
 
 impl Lost {
     fn look(target: &dyn Target) -> Self {
@@ -74,10 +74,10 @@ impl Lost {
     }
 
     /// How much that was since an earlier look, on the side that lost more.
-    fn nanos_since(self, earlier: &Self) -> u64 {
+    fn nanos_since(self, earlier: &Self) -> i64 {
         let both = self.0.into_iter().zip(earlier.0);
-        let since = both.filter_map(|(later, earlier)| Some(later?.saturating_sub(earlier?)));
-        since.max().unwrap_or(0)
+        let since = both.filter_map(|(later, earlier)| Some(later? - earlier?));
+        since.max().unwrap_or(0).max(0)
     }
 }
 
