@@ -239,6 +239,32 @@ fn silence_ends_a_connection_and_a_ping_does_not() {
 }
 
 #[test]
+fn who_falls_into_lag_for_a_message_does_not_lose_it() {
+    let mut settings = tiny();
+    // So that only the arena makes anybody fall, and that much later.
+    settings.limits.lag_bytes = u64::MAX;
+    settings.limits.queue_messages = 10_000;
+    settings.limits.queue_bytes = 1 << 20;
+    let mut world = World::new(settings);
+    let peer = client(&mut world, "a", &["queue/a"]);
+    world.wire.pipes.get_mut(&peer).unwrap().capacity = 0;
+    let mut sent = 0;
+    while world.shard.counters().lags == 0 {
+        sent += 1;
+        assert!(world.feed("queue/a", format!("{sent:0500}").as_bytes(), false));
+        world.settle();
+    }
+    world.wire.pipes.get_mut(&peer).unwrap().capacity = usize::MAX;
+    world.wire.take(peer);
+    world.settle();
+    let expected: Vec<_> = (1..=sent).map(|n| format!("queue/a {n:0500}")).collect();
+    assert!(
+        told(&mut world, peer, Version::V5) == expected,
+        "{sent} sent"
+    );
+}
+
+#[test]
 fn faults_are_named() {
     let long_topic = "a/".repeat(8) + "a";
     let mut malformed = publish("t", b"", false, QoS::AtMostOnce);
@@ -681,7 +707,7 @@ fn messages_that_expire_count_down_and_are_not_sent_when_they_have() {
     let mut world = World::new(tiny());
     let peer = client(&mut world, "a", &["t"]);
     let expires_micros = world.now.wall_nanos / 1000 + 5_000_000;
-    world.feed_message(ringcast_ring::Message {
+    world.feed_message(Message {
         topic: b"t",
         payload: b"1",
         retain: true,

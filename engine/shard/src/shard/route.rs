@@ -261,6 +261,8 @@ impl<Pass> Shard<Pass> {
                 Err(Busy) => return false,
             }
         }
+        // To make room for the frame, some of its receivers may have fallen into lag.
+        let lagging = self.flows.get(found.cohort).roster.lagging().len();
         match self.routing.slow {
             SlowPolicy::Queue if lagging > 0 => self.append_to_log(found.cohort, message),
             SlowPolicy::Disconnect | SlowPolicy::Resync if lagging > 0 => {
