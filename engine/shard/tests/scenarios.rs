@@ -8,6 +8,7 @@ use ringcast_codec::mqtt::{
     Subscribe, SubscriptionBlock, SubscriptionIdentifier, SubscriptionOptions, Text, TopicFilter,
     TopicName, Version, Will,
 };
+use ringcast_ring::Message;
 use ringcast_shard::{End, Settings};
 use ringcast_wire::Close;
 use support::{Peer, World, block, connect, encoded, packets, tiny};
@@ -236,6 +237,30 @@ fn silence_ends_a_connection_and_a_ping_does_not() {
     let told = told(&mut world, alive, Version::V5);
     assert_eq!(told.last().unwrap(), "Disconnect KeepAliveTimeout");
     assert_eq!(world.shard.counters().ended[End::KeepAlive.number()], 2);
+}
+
+#[test]
+fn what_has_expired_on_its_way_is_delivered_to_nobody() {
+    let mut world = World::new(tiny());
+    let peers = [("a", "#"), ("b", "conflate/a")].map(|(id, filter)| {
+        let peer = client(&mut world, id, &[filter]);
+        assert!(told(&mut world, peer, Version::V5).is_empty());
+        peer
+    });
+    for topic in ["queue/a", "conflate/a"] {
+        world.feed_message(Message {
+            topic: topic.as_bytes(),
+            payload: b"old",
+            retain: true,
+            expires_micros: world.now.wall_nanos / 1_000 + 1_000_000,
+            ..Message::default()
+        });
+    }
+    world.now.wall_nanos += 2_000_000_000;
+    world.settle();
+    for peer in peers {
+        assert_eq!(told(&mut world, peer, Version::V5), [""; 0]);
+    }
 }
 
 #[test]

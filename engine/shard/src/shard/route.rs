@@ -167,6 +167,12 @@ impl<Pass> Shard<Pass> {
             None => self.routes.topics().slow_anew(message.topic),
         };
         self.keep_values(message);
+        let expires = message.expires_micros;
+        if expires > 0 && expires <= self.now.wall_micros() {
+            // [MQTT-3.3.2-5]: it took too long on its way here. It has replaced the last
+            // value all the same.
+            self.routing.matches.clear();
+        }
     }
 
     /// The cohort of a client of this shard, if it is here.
