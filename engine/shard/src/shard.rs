@@ -68,6 +68,8 @@ pub struct Shard<Pass> {
     /// Messages that went up the uplink.
     uplinked: u64,
 
+    /// Those adopted since the last turn, whose time begins with the next.
+    newcomers: Vec<ConnectionKey>,
     /// Those with input.
     ready: VecDeque<ConnectionKey>,
     /// Those to be sent something alone.
@@ -207,6 +209,7 @@ impl<Pass> Shard<Pass> {
             wheel: Wheel::new(connections as usize, now.seconds().into()),
             input_bytes: 0,
             uplinked: 0,
+            newcomers: Vec::with_capacity(connections as usize),
             ready: queue(),
             listed: queue(),
             parked: VecDeque::new(),
@@ -263,6 +266,7 @@ impl<Pass> Shard<Pass> {
             let nanos = now.monotonic_nanos - before.monotonic_nanos;
             self.counters.turn_nanos_max = self.counters.turn_nanos_max.max(nanos);
         }
+        self.welcome();
     }
 
     fn has_more(&self) -> bool {

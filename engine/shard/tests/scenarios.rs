@@ -240,6 +240,24 @@ fn silence_ends_a_connection_and_a_ping_does_not() {
 }
 
 #[test]
+fn a_newcomers_silence_begins_when_it_comes() {
+    let mut world = World::new(tiny());
+    world.settle();
+    // No turn for a while: nobody is there, or the machine stood still.
+    world.now.monotonic_nanos += 60_000_000_000;
+    let connect = Connect {
+        keep_alive: 10,
+        ..connect(Version::V5, "a")
+    };
+    let peer = world.connect(&connect, b"");
+    world.settle();
+    assert_eq!(world.wire.pipes[&peer].closed, None);
+    world.now.monotonic_nanos += 16_000_000_000;
+    world.settle();
+    assert_eq!(world.wire.pipes[&peer].closed, Some(Close::Polite));
+}
+
+#[test]
 fn what_has_expired_on_its_way_is_delivered_to_nobody() {
     let mut world = World::new(tiny());
     let peers = [("a", "#"), ("b", "conflate/a")].map(|(id, filter)| {

@@ -98,13 +98,25 @@ impl<Pass> Shard<Pass> {
         self.seat(key, cohort, form);
         self.answer(key, &connect, assigned, refusal);
         if refusal.is_none() {
-            self.arm(key.index());
+            self.newcomers.push(key);
             self.counters.connected += 1;
             if received.len() > consumed {
                 self.on_input(key, &received[consumed..], io);
             }
         }
         Ok(())
+    }
+
+    /// The time of newcomers begins: when they were adopted, the last turn may have been
+    /// long ago.
+    pub(super) fn welcome(&mut self) {
+        let now = self.now.seconds();
+        while let Some(key) = self.newcomers.pop() {
+            if self.connections.open_mut(key).is_some() {
+                self.connections.client_mut(key.index()).last_in = now;
+                self.arm(key.index());
+            }
+        }
     }
 
     /// Why a newcomer can not be served, if it can not.
