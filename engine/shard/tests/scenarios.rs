@@ -308,6 +308,30 @@ fn who_falls_into_lag_for_a_message_does_not_lose_it() {
 }
 
 #[test]
+fn the_refused_take_no_room_from_those_who_are_served() {
+    let mut world = World::new(Settings {
+        connections: 2,
+        cohorts: 2,
+        ..tiny()
+    });
+    let peers = ["a", "b"].map(|id| world.connect(&connect(Version::V5, id), b""));
+    world.settle();
+    world.wire.write(peers[0], &subscribe(&["queue/a"]));
+    // Before the turn in which that takes effect, and each with another largest packet.
+    for bytes in [100, 200, 300] {
+        let own = block(Property::MaximumPacketSize(bytes));
+        let refused = Connect {
+            properties: own.properties(),
+            ..connect(Version::V5, "c")
+        };
+        world.connect(&refused, b"");
+    }
+    world.settle();
+    let told = told(&mut world, peers[0], Version::V5);
+    assert_eq!(told.last().unwrap(), "Suback [Success]");
+}
+
+#[test]
 fn faults_are_named() {
     let long_topic = "a/".repeat(8) + "a";
     let mut malformed = publish("t", b"", false, QoS::AtMostOnce);

@@ -74,7 +74,11 @@ impl<Pass> Shard<Pass> {
         let key = self.connections.next_key().ok_or(AdoptError::Full)?;
         let form = Form {
             wire_form: WireForm::of(connect.version) as u8,
-            packet_bytes_max: packet_bytes_max(&connect),
+            packet_bytes_max: match refusal {
+                None => packet_bytes_max(&connect),
+                // They have one cohort, whatever they say, and so leave room for others'.
+                Some(_) => PACKET_BYTES_MAX as u32,
+            },
         };
         let cohort = self.routes.enter(form).map_err(|_| AdoptError::Full)?;
         if let Err(error) = io.wire.adopt(key, socket) {
