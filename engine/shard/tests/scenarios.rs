@@ -11,7 +11,7 @@ use ringcast_codec::mqtt::{
 use ringcast_ring::Message;
 use ringcast_shard::{End, Settings};
 use ringcast_wire::Close;
-use support::{Peer, World, block, connect, encoded, packets, tiny};
+use support::{Peer, Random, World, block, connect, encoded, packets, tiny};
 
 fn told(world: &mut World, peer: Peer, version: Version) -> Vec<String> {
     let mut told = Vec::new();
@@ -329,6 +329,22 @@ fn the_refused_take_no_room_from_those_who_are_served() {
     world.settle();
     let told = told(&mut world, peers[0], Version::V5);
     assert_eq!(told.last().unwrap(), "Suback [Success]");
+}
+
+#[test]
+fn frames_of_a_quarter_of_the_arena_lie_anywhere_in_it() {
+    let mut world = World::new(tiny());
+    let peer = client(&mut world, "a", &["#"]);
+    let mut random = Random(1);
+    for count in 0..200 {
+        // The largest that the ring of this world takes are nearly a quarter of the arena.
+        let bytes = *random.of(&[10, 300, 4_000, 16_200]);
+        assert!(world.feed("queue/a", &vec![b'x'; bytes], false));
+        world.settle();
+        let told = told(&mut world, peer, Version::V5);
+        assert_eq!(told.len(), 1, "message {count}");
+        assert_eq!(told[0].len(), "queue/a ".len() + bytes);
+    }
 }
 
 #[test]
