@@ -348,6 +348,37 @@ fn frames_of_a_quarter_of_the_arena_lie_anywhere_in_it() {
 }
 
 #[test]
+fn what_is_conflated_is_marked_as_retained_if_it_is_and_that_is_asked_for() {
+    let mut world = World::new(tiny());
+    let mut filters = SubscriptionBlock::new();
+    let options = SubscriptionOptions {
+        retain_as_published: true,
+        ..SubscriptionOptions::at_most(QoS::AtMostOnce)
+    };
+    filters.push(TopicFilter::new("conflate/a").unwrap(), options);
+    let packet = Packet::Subscribe(Subscribe {
+        packet_id: PacketId::new(7).unwrap(),
+        properties: Properties::EMPTY,
+        subscriptions: filters.subscriptions(),
+    });
+    let behind = encoded(Version::V5, &packet);
+    let peer = world.connect(&connect(Version::V5, "a"), &behind);
+    world.settle();
+    told(&mut world, peer, Version::V5);
+    world.wire.pipes.get_mut(&peer).unwrap().capacity = 0;
+    while world.shard.counters().lags == 0 {
+        assert!(world.feed("conflate/a", &[b'x'; 900], true));
+        world.settle();
+    }
+    assert!(world.feed("conflate/a", b"last", true));
+    world.wire.pipes.get_mut(&peer).unwrap().capacity = usize::MAX;
+    world.wire.take(peer);
+    world.settle();
+    let told = told(&mut world, peer, Version::V5);
+    assert_eq!(told, ["conflate/a last retained"]);
+}
+
+#[test]
 fn faults_are_named() {
     let long_topic = "a/".repeat(8) + "a";
     let mut malformed = publish("t", b"", false, QoS::AtMostOnce);

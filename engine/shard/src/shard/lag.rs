@@ -295,7 +295,8 @@ impl<Pass> Shard<Pass> {
             .routes
             .delivery(cohort, (hash, parts.topic), is_own, &mut matches);
         if let Some(found) = found {
-            let retain = about.retain && found.retain_as_published && !conflated;
+            // [MQTT-3.3.1-13]: whether it is conflated or not.
+            let retain = about.retain && found.retain_as_published;
             let identifiers = matches.identifiers(0);
             self.deliver_alone(index, about, parts, retain, identifiers);
             self.counters.lag_deliveries += 1;
