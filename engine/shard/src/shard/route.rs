@@ -167,12 +167,6 @@ impl<Pass> Shard<Pass> {
             None => self.routes.topics().slow_anew(message.topic),
         };
         self.keep_values(message);
-        let expires = message.expires_micros;
-        if expires > 0 && expires <= self.now.wall_micros() {
-            // [MQTT-3.3.2-5]: it took too long on its way here. It has replaced the last
-            // value all the same.
-            self.routing.matches.clear();
-        }
     }
 
     /// The cohort of a client of this shard, if it is here.
@@ -233,6 +227,11 @@ impl<Pass> Shard<Pass> {
 
     /// Appends the message to the cohorts that have not got it yet.
     fn append_all(&mut self, message: &Message<'_>) -> Stopped {
+        let expires = message.expires_micros;
+        if expires > 0 && expires <= self.now.wall_micros() {
+            // [MQTT-3.3.2-5]: it took too long on its way to those who have not got it.
+            self.routing.next = self.routing.matches.len();
+        }
         while self.routing.next < self.routing.matches.len() {
             if self.routing.appends_left == 0 {
                 return Stopped::Later;
