@@ -379,6 +379,45 @@ fn what_is_conflated_is_marked_as_retained_if_it_is_and_that_is_asked_for() {
 }
 
 #[test]
+fn who_is_back_in_step_while_a_message_waits_for_room_gets_it_once() {
+    let mut world = World::new(Settings {
+        turn_sends_max: 1,
+        ..tiny()
+    });
+    let mut random = Random(1);
+    let quick = ["a", "b", "c", "d", "e", "f"].map(|id| client(&mut world, id, &["#"]));
+    let slow = client(&mut world, "slow", &["#"]);
+    let (mut bytes, mut got) = (Vec::new(), Vec::<u32>::new());
+    for number in 0..2_000 {
+        if random.below(3) > 0 {
+            let payload = format!("{number:015000}");
+            world.feed("conflate/a", payload.as_bytes(), false);
+        }
+        for _ in 0..random.below(6) {
+            world.turn();
+        }
+        let capacity = *random.of(&[0, 0, usize::MAX]);
+        world.wire.pipes.get_mut(&slow).unwrap().capacity = capacity;
+        if capacity > 0 {
+            bytes.extend(world.wire.take(slow));
+            bytes = packets(Version::V5, &bytes, |packet| {
+                let Packet::Publish(publish) = packet else {
+                    panic!("{packet:?}");
+                };
+                let text = std::str::from_utf8(publish.payload).unwrap();
+                got.push(text.parse().unwrap());
+            });
+        }
+        for peer in quick {
+            world.wire.take(peer);
+        }
+    }
+    let counters = world.shard.counters();
+    assert!(counters.lags > 10 && counters.routing_paused > 10);
+    assert!(got.is_sorted_by(|one, next| one < next), "{got:?}");
+}
+
+#[test]
 fn faults_are_named() {
     let long_topic = "a/".repeat(8) + "a";
     let mut malformed = publish("t", b"", false, QoS::AtMostOnce);

@@ -221,10 +221,13 @@ impl<Pass> Shard<Pass> {
         let Some(topic) = self.next_changed(cohort, &lag) else {
             return false;
         };
+        let changed = self.values.changed(topic);
+        if changed == self.routing.sequence && self.is_still_to_get(cohort) {
+            return false;
+        }
         let lag = self.lag_mut(index);
         lag.at_topic = Some(topic);
-        let changed = self.values.changed(topic);
-        self.lag_mut(index).changed_to = changed;
+        lag.changed_to = changed;
         if let Some(message) = self.values.last(topic) {
             self.send_stored(index, message, true);
         }

@@ -251,6 +251,17 @@ impl<Pass> Shard<Pass> {
         Stopped::Done
     }
 
+    /// Whether a cohort is still to get the message whose routing goes on in another turn.
+    /// The last values have it already.
+    pub(super) fn is_still_to_get(&self, cohort: CohortId) -> bool {
+        let routing = &self.routing;
+        let left = routing.next..routing.matches.len();
+        routing.is_in_record
+            && left
+                .into_iter()
+                .any(|at| routing.matches.at(at).cohort == cohort)
+    }
+
     /// Appends it to one cohort's stream and log. `false` if it has to wait.
     fn append(&mut self, found: Match, message: &Message<'_>) -> bool {
         let flow = self.flows.get(found.cohort);
