@@ -41,6 +41,8 @@ pub(crate) struct Flow {
     is_dirty: bool,
     /// Those in lag are all going to be closed.
     pub(crate) gave_up: bool,
+    /// The log lacks a message that there was no room for.
+    pub(crate) is_log_broken: bool,
 }
 
 /// Whether a flow is in one of the laps of an arena, and who is behind it.

@@ -418,6 +418,22 @@ fn who_is_back_in_step_while_a_message_waits_for_room_gets_it_once() {
 }
 
 #[test]
+fn who_falls_into_lag_and_finds_no_room_is_closed() {
+    let mut world = World::new(Settings {
+        stored_bytes: 4 * 1024,
+        ..tiny()
+    });
+    let peer = client(&mut world, "a", &["queue/a"]);
+    world.wire.pipes.get_mut(&peer).unwrap().capacity = 0;
+    while world.shard.counters().lags == 0 {
+        assert!(world.feed("queue/a", &[b'x'; 3_000], false));
+        world.settle();
+    }
+    assert!(world.wire.pipes[&peer].closed.is_some());
+    assert_eq!(world.shard.counters().ended[End::TooSlow.number()], 1);
+}
+
+#[test]
 fn faults_are_named() {
     let long_topic = "a/".repeat(8) + "a";
     let mut malformed = publish("t", b"", false, QoS::AtMostOnce);

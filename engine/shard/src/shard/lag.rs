@@ -47,8 +47,10 @@ impl<Pass> Shard<Pass> {
         self.with_roster(index, |roster, seat, moved| roster.set_lagging(seat, moved));
         self.flows.get_mut(cohort).gave_up = false;
         self.counters.lags += 1;
-        if is_strict || !finished {
-            self.doom(key, if is_strict { End::TooSlow } else { End::Quota });
+        if is_strict || self.flows.get(cohort).is_log_broken {
+            self.doom(key, End::TooSlow);
+        } else if !finished {
+            self.doom(key, End::Quota);
         } else if !self.connections.at(index).flags.has(Flags::BLOCKED) {
             self.list(key);
         }
@@ -101,6 +103,7 @@ impl<Pass> Shard<Pass> {
         let log = self.logs.begin();
         let flow = self.flows.get_mut(cohort);
         flow.log = Some(log);
+        flow.is_log_broken = false;
         let flow = self.flows.get(cohort);
         let form = flow.wire_form as usize;
         let arena = &self.arenas[form];
@@ -116,7 +119,7 @@ impl<Pass> Shard<Pass> {
             let kept = self.body_of(form, number);
             let kept = kept.is_some_and(|id| self.logs.append(log, id, &mut self.store));
             if !kept {
-                self.give_up_on_all(cohort);
+                self.break_log(cohort);
                 break;
             }
         }
@@ -394,6 +397,13 @@ impl<Pass> Shard<Pass> {
         let tail = self.flows.get(cohort).stream.tail(&self.pieces);
         let before = self.sequence_before(cohort, tail);
         self.logs.after(log, before, &self.store)
+    }
+
+    /// There was no room for a message in the log: who needs it, now or when it falls into
+    /// lag, can not have it.
+    pub(super) fn break_log(&mut self, cohort: CohortId) {
+        self.flows.get_mut(cohort).is_log_broken = true;
+        self.give_up_on_all(cohort);
     }
 
     /// Those in lag can not have what they must not lose. Done once until somebody else

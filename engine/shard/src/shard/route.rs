@@ -328,7 +328,7 @@ impl<Pass> Shard<Pass> {
         };
         let kept = stored.is_some_and(|id| self.logs.append(log, id, &mut self.store));
         if !kept {
-            self.give_up_on_all(cohort);
+            self.break_log(cohort);
         } else if self.logs.is_to_trim(log) || self.is_too_long(log) {
             self.to_trim.push(cohort);
         }
