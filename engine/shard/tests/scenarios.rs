@@ -434,6 +434,26 @@ fn who_falls_into_lag_and_finds_no_room_is_closed() {
 }
 
 #[test]
+fn who_can_not_be_sent_connack_is_sent_nothing() {
+    let mut world = World::new(Settings {
+        outbox_bytes: 1_016,
+        ..tiny()
+    });
+    // Two pages, each with what somebody who takes nothing is to be told.
+    let peers = ["a", "b", "c"].map(|id| world.connect(&connect(Version::V5, id), b""));
+    for peer in &peers[..2] {
+        world.wire.pipes.get_mut(peer).unwrap().capacity = 0;
+    }
+    world.settle();
+    let last = &world.wire.pipes[&peers[2]];
+    assert!(last.closed.is_some() && last.to_client.is_empty());
+    world.wire.pipes.get_mut(&peers[0]).unwrap().capacity = usize::MAX;
+    world.wire.take(peers[0]);
+    world.settle();
+    assert!(told(&mut world, peers[0], Version::V5)[0].starts_with("Connack Success"));
+}
+
+#[test]
 fn faults_are_named() {
     let long_topic = "a/".repeat(8) + "a";
     let mut malformed = publish("t", b"", false, QoS::AtMostOnce);

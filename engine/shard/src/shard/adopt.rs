@@ -211,6 +211,10 @@ impl<Pass> Shard<Pass> {
             reason: refusal.unwrap_or(ReasonCode::Success),
             properties: properties.properties(),
         };
+        if self.outboxes.free_pages() == 0 {
+            // [MQTT-3.2.0-1]: there is no room for CONNACK, so nothing is said at all.
+            self.doom(key, End::Refused);
+        }
         self.reply(key, &Packet::Connack(connack));
         if refusal.is_some() {
             self.counters.refused += 1;
