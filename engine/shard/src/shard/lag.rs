@@ -104,11 +104,11 @@ impl<Pass> Shard<Pass> {
 
     /// Begins the log of a cohort, with all that its stream still holds: who falls into
     /// lag later finds there what it was not sent either.
-    /// Also says whether there was room for all of it.
-    pub(super) fn begin_log(&mut self, cohort: CohortId) -> (LogId, bool) {
+    pub(super) fn begin_log(&mut self, cohort: CohortId) -> LogId {
         let log = self.logs.begin();
         let flow = self.flows.get_mut(cohort);
         flow.log = Some(log);
+        flow.lost_to = 0;
         let flow = self.flows.get(cohort);
         let form = flow.wire_form as usize;
         let arena = &self.arenas[form];
@@ -126,11 +126,11 @@ impl<Pass> Shard<Pass> {
                 self.logs.append(log, delivery, deliveries, &self.store)
             });
             if !kept {
-                self.give_up_on_all(cohort);
-                return (log, false);
+                self.break_log(cohort);
+                break;
             }
         }
-        (log, true)
+        log
     }
 
     /// The message of a frame as it is stored, which it is from now on if there is room:
@@ -276,6 +276,9 @@ impl<Pass> Shard<Pass> {
         let cohort = self.connections.at(index).cohort;
         let topic = self.next_changed(cohort, &lag)?;
         let changed = self.values.changed(topic);
+        if changed == self.routing.sequence && self.is_still_to_get(cohort) {
+            return None;
+        }
         let lag = self.lag_mut(index);
         (lag.at_topic, lag.changed_to) = (Some(topic), changed);
         Some(self.values.last(topic))
@@ -327,8 +330,10 @@ impl<Pass> Shard<Pass> {
         let topic = (self.settings.hasher.topic(parts.topic), parts.topic);
         let found = self.routes.delivery(cohort, topic, is_own, &mut matches);
         let found = found.filter(|found| found.qos.min(about.qos) == 0 && !is_private(topic.1));
-        let how = found.map(|_| How {
+        let how = found.map(|found| How {
             is_conflated: true,
+            // [MQTT-3.3.1-13]: whether it is conflated or not.
+            retain: about.retain && found.retain_as_published,
             identifiers: matches.identifiers(0).collect(),
             ..How::default()
         });
@@ -437,8 +442,23 @@ impl<Pass> Shard<Pass> {
         self.logs.after(log, before, &self.deliveries, &self.store)
     }
 
-    /// Those in lag, and those who are away, can not have what they must not lose. Done once
-    /// until somebody else falls into lag.
+    /// There was no room for a message in the log: who needs it, now or when it falls into
+    /// lag or leaves, can not have it.
+    pub(super) fn break_log(&mut self, cohort: CohortId) {
+        let flow = self.flows.get_mut(cohort);
+        flow.lost_to = self.routing.sequence;
+        let is_new = !std::mem::replace(&mut flow.gave_up, true);
+        for place in 0..self.flows.get(cohort).roster.lagging().len() * usize::from(is_new) {
+            let key = self.flows.get(cohort).roster.lagging()[place];
+            self.break_session(self.connections.at(key.index()).session);
+        }
+        if let Some(log) = self.flows.get(cohort).log {
+            self.logs.lose(log, &mut self.deliveries, &mut self.store);
+        }
+    }
+
+    /// Those in lag were too slow for a message. Done once until somebody else falls into
+    /// lag.
     pub(super) fn give_up_on_all(&mut self, cohort: CohortId) {
         let flow = self.flows.get_mut(cohort);
         if std::mem::replace(&mut flow.gave_up, true) {
@@ -446,11 +466,7 @@ impl<Pass> Shard<Pass> {
         }
         for place in 0..flow.roster.lagging().len() {
             let key = self.flows.get(cohort).roster.lagging()[place];
-            let id = self.connections.at(key.index()).session;
-            self.break_session(id);
-        }
-        if let Some(log) = self.flows.get(cohort).log {
-            self.logs.lose(log, &mut self.deliveries, &mut self.store);
+            self.doom(key, End::TooSlow);
         }
     }
 
