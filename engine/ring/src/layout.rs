@@ -91,6 +91,10 @@ impl Kind {
     pub const PADDING: Self = Self(0);
     /// A message, as [`crate::Message`] has it.
     pub const MESSAGE: Self = Self(1);
+    /// A change of a shared subscription, from one shard to all.
+    pub const MEMBERSHIP: Self = Self(2);
+    /// A message that the chosen member of a shared subscription could not get.
+    pub const REDIRECT: Self = Self(3);
 }
 
 /// Version and header size in one word, as they lie at [`VERSION_AT`].

@@ -338,13 +338,16 @@ fn shard_settings(
     ringcast_shard::Settings {
         home: number as u16,
         connections: limits.connections_per_shard(shards),
+        sessions: limits.sessions_per_shard(shards),
         cohorts: limits.cohorts_per_shard(shards) as usize,
         filters: limits.filters as usize,
         subscriptions: share(limits.subscriptions_max()),
+        share_filters: limits.share_filters as usize,
         topics: limits.topics as usize,
         arena_bytes: memory.arena_bytes,
         stored_bytes: limits.retained_bytes + memory.queue_bytes,
         outbox_bytes: memory.private_bytes,
+        flight_bytes: memory.in_flight_bytes,
         input_bytes: memory.input_bytes,
         turn_sends_max: TURN_SENDS_MAX,
         limits: shard_limits(settings),
@@ -366,6 +369,10 @@ pub(crate) fn shard_limits(settings: &Settings) -> Limits {
         lag_bytes: slow.lag_bytes as u64,
         queue_messages: slow.queue_messages as usize,
         queue_bytes: slow.queue_bytes,
+        inflight_max: limits.inflight_max,
+        session_expiry_seconds_max: limits.session_expiry_seconds_max,
+        topic_aliases_max: limits.topic_aliases_max,
+        share_members_max: limits.share_members as usize,
     }
 }
 

@@ -11,9 +11,12 @@ metrics! {
     /// Of one shard.
     pub(crate) struct ShardMetrics {
         connections: Gauge = "connections", None, "Connections that are open.";
+        sessions: Gauge = "sessions", None, "Sessions, of clients that are connected or away.";
+        away: Gauge = "sessions_away", None, "Sessions of clients that are away.";
+        share_members: Gauge = "share_members", None, "Members of shared subscriptions, of all shards.";
         lagging: Gauge = "lagging_connections", None, "Connections that could not follow and get last values and what must not be lost one by one.";
         retained: Gauge = "retained_messages", None, "Topics with a retained message.";
-        stored: Gauge = "stored_messages", None, "Messages that are kept, retained or for those who lag.";
+        stored: Gauge = "stored_messages", None, "Messages that are kept, retained or for those who lag or are away.";
         input: Gauge = "input", Bytes, "Packets that have not come whole.";
         turns: Counter = "turns", None, "Turns that the shard has made.";
         turn_max: Gauge = "turn_max", Nanos, "The longest turn that carried messages.";
@@ -35,6 +38,11 @@ metrics! {
         drops: Counter = "drops", None, "Messages that clients lost because they were too slow.";
         oversize: Counter = "oversize", None, "Messages larger than their receiver takes.";
         not_kept: Counter = "not_kept", None, "Messages that could not be kept for want of memory.";
+        acknowledged: Counter = "acknowledged", None, "Messages that clients acknowledged.";
+        acknowledgements_unknown: Counter = "acknowledgements_unknown", None, "Acknowledgements that nothing waited for.";
+        resumed: Counter = "sessions_resumed", None, "Sessions that went on when their client came back.";
+        sessions_expired: Counter = "sessions_expired", None, "Sessions whose time was over.";
+        sessions_broken: Counter = "sessions_broken", None, "Sessions that ended because there was no room for what they must not miss.";
         connected: Counter = "connected", None, "Connections that were taken in.";
         refused: Counter = "connections_refused", None, "Connections that their shard refused.";
         goodbye: Counter = "ended_goodbye", None, "Connections that their client ended with DISCONNECT.";
@@ -58,6 +66,9 @@ impl ShardMetrics {
         let counters = shard.counters();
         let gauges = shard.gauges();
         self.connections.set(gauges.connections);
+        self.sessions.set(gauges.sessions);
+        self.away.set(gauges.away);
+        self.share_members.set(gauges.share_members);
         self.lagging.set(gauges.lagging);
         self.retained.set(gauges.retained);
         self.stored.set(gauges.stored);
@@ -82,6 +93,12 @@ impl ShardMetrics {
         self.drops.set(counters.drops);
         self.oversize.set(counters.oversize);
         self.not_kept.set(counters.not_kept);
+        self.acknowledged.set(counters.acknowledged);
+        self.acknowledgements_unknown
+            .set(counters.acknowledgements_unknown);
+        self.resumed.set(counters.resumed);
+        self.sessions_expired.set(counters.sessions_expired);
+        self.sessions_broken.set(counters.sessions_broken);
         self.connected.set(counters.connected);
         self.refused.set(counters.refused);
         let ended = |end: End| counters.ended[end.number()];

@@ -22,7 +22,7 @@ mod value;
 
 pub(crate) use fault::{Fault, Origin, SettingsError};
 pub(crate) use reference::reference;
-pub(crate) use schema::{Auth, Cores, Drain, Feed, Limits, Listen, Log, Memory, Ring, Slow};
+pub(crate) use schema::{Auth, Cores, Drain, Feed, Limits, Listen, Log, Memory, Ring, Slow, Sys};
 pub(crate) use value::{
     Auto, Distribution, FeedKind, FeedSource, Idle, LogFormat, LogLevel, Speed,
 };
@@ -43,6 +43,9 @@ pub(crate) fn is_bundled(path: &Path) -> bool {
 
 /// Subscriptions for each connection, where their number is left to the engine.
 const SUBSCRIPTIONS_PER_CONNECTION: u32 = 8;
+
+/// Sessions for each connection, where their number is left to the engine.
+const SESSIONS_PER_CONNECTION: u32 = 2;
 
 /// Where settings come from, as the command line says it. Kept, for a reload reads them
 /// again.
@@ -68,6 +71,7 @@ pub(crate) struct Settings {
     pub(crate) slow: Slow,
     pub(crate) drain: Drain,
     pub(crate) feed: Feed,
+    pub(crate) sys: Sys,
     pub(crate) ring: Ring,
     pub(crate) log: Log,
     pub(crate) class: DeliveryClasses,
@@ -290,18 +294,29 @@ impl Limits {
     /// Connections of one of so many shards. A keyed hash shares clients out, so a shard
     /// may get some more than an even share: an eighth, and eight for few.
     pub(crate) fn connections_per_shard(&self, shards: usize) -> u32 {
-        let shards = u32::try_from(shards).unwrap_or(u32::MAX).max(1);
-        if shards == 1 {
-            return self.connections;
-        }
-        let even = self.connections.div_ceil(shards);
-        even.saturating_add(even / 8 + 8).min(self.connections)
+        share_of(self.connections, shards)
     }
 
     /// Cohorts of one of so many shards.
     pub(crate) fn cohorts_per_shard(&self, shards: usize) -> u32 {
-        self.cohorts.or(self.connections_per_shard(shards))
+        self.cohorts.or(self.sessions_per_shard(shards))
     }
+
+    /// Sessions of one of so many shards.
+    pub(crate) fn sessions_per_shard(&self, shards: usize) -> u32 {
+        let automatic = self.connections.saturating_mul(SESSIONS_PER_CONNECTION);
+        share_of(self.sessions.or(automatic), shards)
+    }
+}
+
+/// What one of so many shards may have of all, more than an even share.
+fn share_of(all: u32, shards: usize) -> u32 {
+    let shards = u32::try_from(shards).unwrap_or(u32::MAX).max(1);
+    if shards == 1 {
+        return all;
+    }
+    let even = all.div_ceil(shards);
+    even.saturating_add(even / 8 + 8).min(all)
 }
 
 #[cfg(test)]
@@ -468,7 +483,8 @@ mod tests {
         assert_eq!(limits.subscriptions_max(), 8_000);
         assert_eq!(limits.connections_per_shard(1), 1_000);
         assert_eq!(limits.connections_per_shard(4), 250 + 31 + 8);
-        assert_eq!(limits.cohorts_per_shard(1), 1_000);
+        assert_eq!(limits.sessions_per_shard(1), 2_000);
+        assert_eq!(limits.cohorts_per_shard(1), 2_000);
         let chosen = settings(&["limits.subscriptions=5", "limits.cohorts=6"]).limits;
         assert_eq!(
             (chosen.subscriptions_max(), chosen.cohorts_per_shard(4)),

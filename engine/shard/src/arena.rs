@@ -13,6 +13,7 @@
 //! or whose record is overwritten, is gone; whoever still needs it has to see to it
 //! before it is [written](Arena::write).
 
+use ringcast_codec::market::SlowPolicy;
 use std::ops::Range;
 
 /// A ring of encoded frames.
@@ -32,7 +33,7 @@ pub(crate) struct ArenaOffset(pub u64);
 pub(crate) struct FrameNumber(pub u64);
 
 /// What is known of a frame. 40 bytes.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Frame {
     /// Where it lies.
     pub at: ArenaOffset,
@@ -42,14 +43,33 @@ pub(crate) struct Frame {
     pub ingest_micros: u64,
     /// How long it is.
     pub bytes: u32,
-    /// The topic's number in the shard.
-    pub topic: u32,
     /// The message as the shard stores it, if it does: its number plus one.
     pub body: u32,
-    /// The packet identifier; 0 at QoS 0.
-    pub packet_id: u16,
-    /// The topic's delivery class.
-    pub class: u16,
+    /// At QoS 1 and 2, the low half of the message's number among those of the shard that
+    /// needed an identifier.
+    pub q: u32,
+    /// How it is delivered to who is too slow.
+    pub class: SlowPolicy,
+    /// 0 to 2.
+    pub qos: u8,
+    /// Whether it dies.
+    pub expires: bool,
+}
+
+impl Default for Frame {
+    fn default() -> Self {
+        Self {
+            at: ArenaOffset(0),
+            sequence: 0,
+            ingest_micros: 0,
+            bytes: 0,
+            body: 0,
+            q: 0,
+            class: SlowPolicy::Queue,
+            qos: 0,
+            expires: false,
+        }
+    }
 }
 
 impl Frame {

@@ -184,6 +184,40 @@ impl Cohorts {
         self.change(id, filter, None)
     }
 
+    /// A member of this cohort takes frames of another form from now on. Returns the cohort
+    /// where it is now. If there is no room, nothing has changed.
+    pub(crate) fn change_form(
+        &mut self,
+        id: CohortId,
+        form: Form,
+    ) -> Result<CohortId, CohortsFull> {
+        let cohort = self.get(id);
+        let before = cohort.form;
+        if before == form {
+            return Ok(id);
+        }
+        let sum = cohort
+            .sum
+            .wrapping_sub(self.sum_of_form(before))
+            .wrapping_add(self.sum_of_form(form));
+        if self.may_be_shared(id)
+            && let Some(target) = self.find(form, sum)
+        {
+            self.get_mut(target).members += 1;
+            self.leave(id);
+            return Ok(target);
+        }
+        if self.get(id).members == 1 {
+            self.forget_key(id);
+            let cohort = self.get_mut(id);
+            (cohort.form, cohort.sum) = (form, sum);
+            self.keep_key(id);
+            return Ok(id);
+        }
+        let new = self.found_unshared(form, sum)?;
+        self.fill_split_off(id, new, None, None)
+    }
+
     /// The cohorts that subscribe to a filter, each once, with their terms.
     pub(crate) fn subscribers(&self, filter: FilterId) -> impl Iterator<Item = (CohortId, Terms)> {
         let bag = self.subscribers_of[filter.0 as usize];
@@ -271,15 +305,27 @@ impl Cohorts {
     ) -> Result<CohortId, CohortsFull> {
         let form = self.get(id).form;
         let new = self.found_unshared(form, sum)?;
+        let changed = terms.map(|terms| (filter, terms));
+        self.fill_split_off(id, new, Some(filter), changed)
+    }
+
+    /// A new cohort gets the set of another, without one filter and with another entry, and
+    /// one of its members.
+    fn fill_split_off(
+        &mut self,
+        id: CohortId,
+        new: CohortId,
+        without: Option<FilterId>,
+        with: Option<(FilterId, Terms)>,
+    ) -> Result<CohortId, CohortsFull> {
         let set = self.get(id).set;
         let same: Vec<_> = self
             .entries
             .iter(set)
             .map(|(_, entry)| (entry.filter, entry.terms))
-            .filter(|(other, _)| *other != filter)
+            .filter(|(other, _)| Some(*other) != without)
             .collect();
-        let changed = terms.map(|terms| (filter, terms));
-        for (filter, terms) in same.into_iter().chain(changed) {
+        for (filter, terms) in same.into_iter().chain(with) {
             if let Err(full) = self.add_entry(new, filter, terms) {
                 self.dissolve_unshared(new);
                 return Err(full);

@@ -1,19 +1,17 @@
 //! The connections of a shard: who they are, and how each stands.
 //!
 //! A record is in two parts. What a push touches fits a cache line; what is needed when a
-//! client says something, comes or goes stands elsewhere. Records are found by index,
-//! clients by their identifier.
+//! client says something, comes or goes stands elsewhere. What a client has whether it is
+//! connected or not is its session's.
 
 use crate::cohorts::CohortId;
 use crate::fifo::Fifo;
-use crate::index::Index;
 use crate::log::LogPosition;
+use crate::sessions::SessionId;
 use crate::stream::Position;
-use ringcast_codec::mqtt::Version;
+use ringcast_codec::mqtt::{PacketId, ReasonCode, Version};
 use ringcast_wire::ConnectionKey;
-use siphasher::sip::SipHasher13;
-use smallvec::SmallVec;
-use std::hash::Hasher;
+use std::collections::VecDeque;
 
 /// All connections, with what their owner wants kept as long as each.
 pub(crate) struct Connections<Pass> {
@@ -22,8 +20,6 @@ pub(crate) struct Connections<Pass> {
     /// Indices that were used and are free; those from `hot.len()` on were not used yet.
     free: Vec<u32>,
     most: u32,
-    by_client_id: Index,
-    key: (u64, u64),
     open: usize,
 }
 
@@ -38,17 +34,13 @@ pub(crate) struct Connection {
     pub(crate) cursor: Position,
     /// What is sent to it alone, before the stream.
     pub(crate) outbox: Fifo,
-    /// The first of its cursors over retained messages.
-    pub(crate) retained: Option<CursorId>,
+    pub(crate) session: SessionId,
     pub(crate) flags: Flags,
     pub(crate) version: Version,
     pub(crate) state: State,
     /// When it was blocked last, in seconds.
     pub(crate) blocked_since: u32,
 }
-
-/// Names a cursor over retained messages; never zero, so that none costs nothing.
-pub(crate) type CursorId = std::num::NonZeroU32;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum State {
@@ -79,6 +71,12 @@ impl Flags {
     pub(crate) const DOOMED: Self = Self(1 << 5);
     /// Its answers are not taken, so it gets no more of them.
     pub(crate) const CONGESTED: Self = Self(1 << 6);
+    /// What is next for it waits until its client acknowledges something.
+    pub(crate) const HELD: Self = Self(1 << 7);
+    /// Something waits in its session to be sent to it alone.
+    pub(crate) const QUEUED: Self = Self(1 << 8);
+    /// It is not sent more of its stream until something happens.
+    pub(crate) const WAITS: Self = Self(Self::BLOCKED.0 | Self::HELD.0);
     /// It is a connection.
     pub(crate) const ANY: Self = Self(1 << 15);
 
@@ -112,27 +110,52 @@ impl Flags {
 /// The rest of a connection.
 #[derive(Debug)]
 pub(crate) struct Client<Pass> {
-    /// Its client identifier.
-    pub(crate) id: SmallVec<[u8; 24]>,
-    pub(crate) user: Option<Box<str>>,
     /// What it sent of a packet that is not whole, or that waits.
     pub(crate) input: Vec<u8>,
-    /// Its number among those in lag, if it is.
-    pub(crate) lag: Option<u32>,
     pub(crate) pass: Option<Pass>,
     /// When input came last, in seconds.
     pub(crate) last_in: u32,
     /// Seconds without input after which it is closed; 0 for never.
     pub(crate) silence_max: u32,
-    /// How many filters it is subscribed to.
-    pub(crate) subscriptions: u32,
     /// The largest packet that it takes, in bytes.
     pub(crate) packet_bytes_max: u32,
     /// Messages that it lost because it was too slow.
     pub(crate) drops: u32,
+    /// How many topic aliases it takes (section 3.1.2.11.5).
+    pub(crate) aliases_max: u16,
+    /// What those have who publish, or use aliases.
+    pub(crate) talk: Option<Box<Talk>>,
 }
 
-/// How far somebody in lag is.
+/// What a connection and its client have to remember of each other's messages.
+#[derive(Debug, Default)]
+pub(crate) struct Talk {
+    /// Answers to what it published, in the order in which that came.
+    pub(crate) owed: VecDeque<Owed>,
+    /// The topics that its aliases stand for, from 1 on.
+    pub(crate) aliases: Vec<Option<Box<str>>>,
+    /// The topics that ours stand for, from 1 on.
+    pub(crate) own_aliases: Vec<Box<[u8]>>,
+}
+
+/// An answer that a publisher waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Owed {
+    pub(crate) packet_id: PacketId,
+    /// Whether it is PUBREC, not PUBACK.
+    pub(crate) is_pubrec: bool,
+    pub(crate) answer: Answer,
+}
+
+/// What an answer says, or what it waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Answer {
+    /// The message with this number among those that the shard sent up has to come back.
+    ReadBack(u64),
+    Is(ReasonCode),
+}
+
+/// How far somebody in lag, or away, is.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Lag {
     /// It was told of all changes of last values up to this sequence number.
@@ -143,18 +166,19 @@ pub(crate) struct Lag {
     pub(crate) log_at: LogPosition,
     /// What its cohort had dropped when it fell into lag.
     pub(crate) dropped: u64,
+    /// It was away until this message: of those before only what is kept for who is away
+    /// is its own.
+    pub(crate) away_to: u64,
 }
 
 impl<Pass> Connections<Pass> {
     /// So many at once.
-    pub(crate) fn new(most: u32, key: (u64, u64)) -> Self {
+    pub(crate) fn new(most: u32) -> Self {
         Self {
             hot: Vec::with_capacity(most as usize),
             cold: Vec::with_capacity(most as usize),
             free: Vec::with_capacity(most as usize),
             most,
-            by_client_id: Index::new(most as usize),
-            key,
             open: 0,
         }
     }
@@ -179,21 +203,26 @@ impl<Pass> Connections<Pass> {
     }
 
     /// A connection has this key, which was the next, from now on.
-    pub(crate) fn open_as(&mut self, key: ConnectionKey, version: Version, client: Client<Pass>) {
+    pub(crate) fn open_as(
+        &mut self,
+        key: ConnectionKey,
+        session: SessionId,
+        version: Version,
+        client: Client<Pass>,
+    ) {
         let connection = Connection {
             key,
             cohort: CohortId::default(),
             seat: 0,
             cursor: Position::default(),
             outbox: Fifo::default(),
-            retained: None,
+            session,
             flags: Flags::default(),
             version,
             state: State::Open,
             blocked_since: 0,
         };
         let at = key.index() as usize;
-        self.by_client_id.insert(self.hash(&client.id), key.index());
         if at == self.hot.len() {
             self.hot.push(connection);
             self.cold.push(client);
@@ -205,10 +234,8 @@ impl<Pass> Connections<Pass> {
         self.open += 1;
     }
 
-    /// A connection is being closed: its client identifier is free.
+    /// A connection is being closed.
     pub(crate) fn on_closing(&mut self, index: u32) {
-        let hash = self.hash(&self.cold[index as usize].id);
-        self.by_client_id.remove(hash, index);
         self.hot[index as usize].state = State::Closing;
         self.open -= 1;
     }
@@ -220,13 +247,6 @@ impl<Pass> Connections<Pass> {
         connection.state = State::Free;
         self.free.push(key.index());
         self.cold[key.index() as usize].pass.take()
-    }
-
-    /// The connection of a client, if it is open.
-    pub(crate) fn of_client(&self, id: &[u8]) -> Option<ConnectionKey> {
-        let is_it = |index| self.cold[index as usize].id.as_slice() == id;
-        let index = self.by_client_id.find(self.hash(id), is_it)?;
-        Some(self.hot[index as usize].key)
     }
 
     fn get_mut(&mut self, key: ConnectionKey) -> Option<&mut Connection> {
@@ -261,14 +281,8 @@ impl<Pass> Connections<Pass> {
         &mut self.cold[index as usize]
     }
 
-    /// What stands for a client identifier in stored messages; never 0 for one.
-    pub(crate) fn hash(&self, client_id: &[u8]) -> u64 {
-        if client_id.is_empty() {
-            return 0;
-        }
-        let mut hasher = SipHasher13::new_with_keys(self.key.0, self.key.1);
-        hasher.write(client_id);
-        hasher.finish().max(1)
+    pub(crate) fn talk_mut(&mut self, index: u32) -> &mut Talk {
+        self.client_mut(index).talk.get_or_insert_default()
     }
 }
 
@@ -280,10 +294,10 @@ mod tests {
     fn what_a_push_touches_is_one_cache_line() {
         assert!(size_of::<Connection>() <= 64);
         assert!(
-            size_of::<Client<u64>>() <= 120,
+            size_of::<Client<u64>>() <= 72,
             "{}",
             size_of::<Client<u64>>()
         );
-        assert!(size_of::<Lag>() <= 32);
+        assert!(size_of::<Lag>() <= 40);
     }
 }

@@ -52,6 +52,14 @@ pub struct Counters {
     pub subscribed: u64,
     /// Subscriptions that were refused.
     pub subscriptions_refused: u64,
+    /// Messages that clients acknowledged.
+    pub acknowledged: u64,
+    /// Sessions that went on when their clients came back.
+    pub resumed: u64,
+    /// Sessions whose time was over.
+    pub sessions_expired: u64,
+    /// Sessions that ended because a message could not be kept for them.
+    pub sessions_broken: u64,
     /// Acknowledgements that nobody waits for.
     pub acknowledgements_unknown: u64,
     /// The longest turn, in ns.
@@ -64,8 +72,16 @@ pub struct Counters {
 pub struct Gauges {
     /// Connections that are open.
     pub connections: u64,
+    /// Sessions, of clients that are connected or away.
+    pub sessions: u64,
+    /// Sessions of clients that are away.
+    pub away: u64,
     /// Clients in lag.
     pub lagging: u64,
+    /// Deliveries of messages that are kept.
+    pub deliveries: u64,
+    /// Members of shared subscriptions, of all shards.
+    pub share_members: u64,
     /// Retained messages.
     pub retained: u64,
     /// Messages that are kept, retained or for those in lag.

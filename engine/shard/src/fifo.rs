@@ -129,6 +129,34 @@ impl<T: Copy + Default, const N: usize> Fifos<T, N> {
         Some(&mut self.pages.get_mut(fifo.back)[slot])
     }
 
+    /// The item at this place, counted from the front, to be changed.
+    pub(crate) fn get_mut(&mut self, fifo: Fifo, place: usize) -> &mut T {
+        assert!(place < fifo.len(), "it is there");
+        let at = fifo.taken as usize + place;
+        let mut page = fifo.front;
+        for _ in 0..at / N {
+            page = self.pages.next(page);
+        }
+        &mut self.pages.get_mut(page)[at % N]
+    }
+
+    /// Takes the item at this place, counted from the front: those before it move back.
+    pub(crate) fn remove(&mut self, fifo: &mut Fifo, place: usize) -> T {
+        assert!(place < fifo.len(), "it is there");
+        let (mut page, mut slot) = (fifo.front, fifo.taken as usize);
+        let mut carried = T::default();
+        for _ in 0..=place {
+            std::mem::swap(&mut self.pages.get_mut(page)[slot], &mut carried);
+            slot += 1;
+            if slot == N {
+                page = self.pages.next(page);
+                slot = 0;
+            }
+        }
+        self.discard(fifo, 1);
+        carried
+    }
+
     /// All items from the front.
     pub(crate) fn iter(&self, fifo: Fifo) -> impl Iterator<Item = &T> {
         self.chunks(fifo).flatten()
@@ -160,7 +188,7 @@ mod tests {
     proptest! {
         #[test]
         fn queues_hold_what_deques_hold(
-            steps in prop::collection::vec((0..3_usize, 0..9_u8), 0..300),
+            steps in prop::collection::vec((0..3_usize, 0..11_u8), 0..300),
         ) {
             const PAGES: usize = 6;
             let mut pool = Fifos::<u32, 3>::new(PAGES);
@@ -185,6 +213,13 @@ mod tests {
                         let used = fifo.len() + items.len();
                         prop_assert!(used.div_ceil(3) + 1 > free && pool.free_pages() == free);
                     }
+                } else if kind == 8 && !model.is_empty() {
+                    let place = number as usize % model.len();
+                    prop_assert_eq!(Some(pool.remove(fifo, place)), model.remove(place));
+                } else if kind == 9 && !model.is_empty() {
+                    let place = number as usize % model.len();
+                    *pool.get_mut(*fifo, place) += 1_000;
+                    model[place] += 1_000;
                 } else {
                     let count = number as usize % 6;
                     pool.discard(fifo, count);

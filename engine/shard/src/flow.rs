@@ -29,8 +29,16 @@ pub(crate) struct Flow {
     pub(crate) roster: Roster,
     /// Messages of classes that drop.
     pub(crate) dropped: u64,
-    /// What those in lag must not lose; only while there are some.
+    /// What those in lag, and those who are away, must not lose; only while there are some.
     pub(crate) log: Option<LogId>,
+    /// Behind the last frame that its receivers acknowledge.
+    pub(crate) acknowledged: Position,
+    /// Behind the last frame that dies.
+    pub(crate) dying: Position,
+    /// Members that are away.
+    pub(crate) away: u32,
+    /// Sessions, here or away, that outlive their connections.
+    pub(crate) persistent: u32,
     next_dirty: Option<CohortId>,
     /// By wire form: an earlier cohort with its number may still be among the laps of
     /// another.
@@ -41,8 +49,8 @@ pub(crate) struct Flow {
     is_dirty: bool,
     /// Those in lag are all going to be closed.
     pub(crate) gave_up: bool,
-    /// The log lacks a message that there was no room for.
-    pub(crate) is_log_broken: bool,
+    /// The last message that there was no room for in the log.
+    pub(crate) log_lacks: u64,
 }
 
 /// Whether a flow is in one of the laps of an arena, and who is behind it.
@@ -128,14 +136,28 @@ impl Flows {
         }
         let flow = &mut self.flows[at];
         debug_assert!(flow.roster.len() == 0 && flow.log.is_none());
+        debug_assert_eq!((flow.away, flow.persistent), (0, 0));
         flow.wire_form = wire_form;
         flow.packet_bytes_max = packet_bytes_max;
+    }
+
+    /// How many numbers were ever used.
+    pub(crate) fn len(&self) -> usize {
+        self.flows.len()
+    }
+
+    /// A cohort gets frames of this form, which is another one only if all are away.
+    pub(crate) fn set_form(&mut self, id: CohortId, wire_form: WireForm, packet_bytes_max: u32) {
+        let flow = self.get_mut(id);
+        let before = (flow.wire_form, flow.packet_bytes_max);
+        debug_assert!(flow.roster.len() == 0 || before == (wire_form, packet_bytes_max));
+        (flow.wire_form, flow.packet_bytes_max) = (wire_form, packet_bytes_max);
     }
 
     /// Whether the cohort was founded and has members.
     pub(crate) fn has_members(&self, id: CohortId) -> bool {
         let flow = self.flows.get(id.0 as usize);
-        flow.is_some_and(|flow| flow.roster.len() > 0)
+        flow.is_some_and(|flow| flow.roster.len() > 0 || flow.away > 0)
     }
 
     /// It has something to sweep.

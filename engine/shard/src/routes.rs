@@ -131,6 +131,17 @@ impl Routes {
         self.on_filters_changed();
     }
 
+    /// See [`Cohorts::change_form`].
+    pub(crate) fn change_form(
+        &mut self,
+        id: CohortId,
+        form: Form,
+    ) -> Result<CohortId, CohortsFull> {
+        let alone = self.cohorts.members(id) == 1;
+        let moved = self.cohorts.change_form(id, form);
+        self.on_moved(id, alone, moved)
+    }
+
     /// See [`Cohorts::subscribe`].
     pub(crate) fn subscribe(
         &mut self,

@@ -11,12 +11,17 @@ pub struct Settings {
     pub home: u16,
     /// Connections at once; a few more are there to be told that there is no room.
     pub connections: u32,
-    /// Sets of subscriptions at once; as many as connections are always enough.
+    /// Sessions at once, of clients that are connected or away; at least as many as
+    /// connections are.
+    pub sessions: u32,
+    /// Sets of subscriptions at once; as many as sessions are always enough.
     pub cohorts: usize,
     /// Different topic filters at once.
     pub filters: usize,
     /// Subscriptions at once, counted once for each set.
     pub subscriptions: usize,
+    /// Different filters of shared subscriptions at once; the same for all shards.
+    pub share_filters: usize,
     /// Topics that are known at once.
     pub topics: usize,
     /// Bytes of frames for each wire form, a power of two from 64 KiB to 2 GiB.
@@ -25,7 +30,9 @@ pub struct Settings {
     pub stored_bytes: usize,
     /// Bytes that wait to be sent to one connection alone, of all connections.
     pub outbox_bytes: usize,
-    /// Bytes of packets that are not whole yet, of all connections.
+    /// Bytes of what is said of messages in flight, of all sessions: 60 for 7 of one.
+    pub flight_bytes: usize,
+    /// Bytes of packets that are not whole yet, and of wills, of all connections.
     pub input_bytes: usize,
     /// Sends of sweeps in one turn, 1 or more. More of them make turns longer, fewer let
     /// the shard look sooner at what came meanwhile.
@@ -57,10 +64,19 @@ pub struct Limits {
     pub clients_publish_market: bool,
     /// Bytes of its stream that a client may be behind before it is in lag.
     pub lag_bytes: u64,
-    /// Messages that wait for those in lag of one cohort.
+    /// Messages that wait for those in lag or away of one cohort, or for one session alone.
     pub queue_messages: usize,
     /// Bytes of such messages.
     pub queue_bytes: usize,
+    /// Messages at QoS 1 and 2 that a client is sent before it acknowledges one; it may ask
+    /// for fewer.
+    pub inflight_max: u16,
+    /// For how many seconds a session outlives its connection at most; `u32::MAX` for ever.
+    pub session_expiry_seconds_max: u32,
+    /// Topic aliases that an MQTT 5 client may use, and that are used to it.
+    pub topic_aliases_max: u16,
+    /// Members of all shared subscriptions of the engine.
+    pub share_members_max: usize,
 }
 
 impl Settings {
@@ -70,8 +86,10 @@ impl Settings {
     pub fn memory(&self) -> Vec<(&'static str, usize)> {
         let connections = self.connections as usize;
         vec![
-            // Hot and cold record, seat, timer, index of identifiers, queues of keys.
-            ("connections", connections * (64 + 104 + 8 + 12 + 16 + 24)),
+            // Hot and cold record, seat, queues of keys.
+            ("connections", connections * (64 + 72 + 8 + 24)),
+            // Record, timer, index of identifiers.
+            ("sessions", self.sessions_max() * (144 + 12 + 16)),
             // Set, flow, mark, index of keys, one page of pieces.
             ("cohorts", self.cohorts * (48 + 112 + 8 + 16 + 72)),
             ("subscriptions", self.subscriptions * (21 + 10)),
@@ -80,10 +98,19 @@ impl Settings {
             // Record, two pages of text, index, value, filters found.
             ("topics", self.topics * (56 + 64 + 16 + 32 + 16)),
             ("arenas", 2 * (self.arena_bytes + self.arena_frames() * 40)),
-            ("messages", self.stored_bytes + self.stored_messages() * 48),
+            (
+                "messages",
+                self.stored_bytes + self.stored_messages() * (48 + 2 * 64 + 4 * 18),
+            ),
             ("outboxes", self.outbox_bytes),
+            ("flights", self.flight_bytes),
             ("input", self.input_bytes),
         ]
+    }
+
+    /// Sessions at once.
+    pub(crate) fn sessions_max(&self) -> usize {
+        self.sessions.max(self.connections) as usize
     }
 
     /// Frame records beside each arena.

@@ -9,6 +9,7 @@
 //! goes through a [`Wire`].
 
 mod adopt;
+mod away;
 mod close;
 mod drain;
 mod input;
@@ -16,18 +17,23 @@ mod lag;
 mod look;
 mod outbox;
 mod packets;
+mod private;
+mod queue;
 mod retained;
 mod route;
 mod serve;
+mod shared;
 mod subscribe;
 mod sweep;
 mod timers;
+mod upward;
 
-use crate::arena::Arena;
+use crate::arena::{Arena, FrameNumber};
 use crate::batch::{Batch, SENDS_MAX};
 use crate::cohorts::{CohortId, Cohorts, Room};
 use crate::connections::{Connections, Flags, Lag};
 use crate::counters::{Counters, Durations, Gauges};
+use crate::deliveries::Deliveries;
 use crate::end::End;
 use crate::fifo::Fifos;
 use crate::filters::Filters;
@@ -35,12 +41,15 @@ use crate::flow::{Flows, Laps, WireForm};
 use crate::log::Logs;
 use crate::roster::{Region, Roster};
 use crate::routes::{Matches, Routes};
+use crate::sessions::{Queues, Session, SessionId, Sessions};
 use crate::settings::{Limits, Settings};
+use crate::shares::{GroupId, Shares};
 use crate::store::Store;
 use crate::stream::{Pieces, Position};
 use crate::topics::Topics;
 use crate::values::Values;
 use crate::wheel::Wheel;
+use crate::window::Flights;
 pub use adopt::AdoptError;
 use ringcast_codec::mqtt::PropertyBlock;
 use ringcast_ring::{Consumer, Corrupt, Producer};
@@ -57,16 +66,24 @@ pub struct Shard<Pass> {
     laps: [Laps; WireForm::COUNT],
     pieces: Pieces,
     connections: Connections<Pass>,
+    sessions: Sessions,
     outboxes: Fifos<u8, OUTBOX_PAGE>,
+    queues: Queues,
+    flights: Flights,
     store: Store,
+    deliveries: Deliveries,
     values: Values,
+    shares: Shares,
+    private: private::Private,
     logs: Logs,
     lags: Slab<Lag>,
     retained: Slab<retained::RetainedCursor>,
     wheel: Wheel,
     input_bytes: usize,
-    /// Messages that went up the uplink.
+    /// Records that went up the uplink.
     uplinked: u64,
+    /// What is to go up before what clients publish.
+    upward: VecDeque<upward::Upward>,
 
     /// Those adopted since the last turn, whose time begins with the next.
     newcomers: Vec<ConnectionKey>,
@@ -80,6 +97,8 @@ pub struct Shard<Pass> {
     waiting: VecDeque<subscribe::Waiting>,
     /// Those to be closed.
     doomed: VecDeque<(ConnectionKey, End)>,
+    /// Sessions that are away, and missed what they must not miss.
+    broken: Vec<SessionId>,
 
     routing: route::Routing,
     /// The cohorts whose members apart are to be looked at, and whose logs are to be trimmed.
@@ -87,15 +106,23 @@ pub struct Shard<Pass> {
     to_trim: Vec<CohortId>,
     /// The cohorts of the batch being sent.
     swept: Vec<CohortId>,
+    /// Those whom it leaves out, for they have to acknowledge something first.
+    held: Vec<(ConnectionKey, Position)>,
+    /// Whether somebody acknowledges something of the batch.
+    is_sweep_acknowledged: bool,
     serving: Batch<serve::Serving>,
     sweeping: Batch<sweep::Swept>,
     /// Taken while they are looked at.
     events: Vec<Event>,
     received: Option<Box<Received>>,
     matches: Matches,
+    groups: Vec<GroupId>,
+    begun: Vec<FrameNumber>,
     message: Vec<u8>,
     marked: Vec<u8>,
     frame: Vec<u8>,
+    /// Where the packet identifier of that is, if it has one.
+    packet_id_at: usize,
     properties: PropertyBlock,
 
     now: Now,
@@ -142,11 +169,18 @@ const OUTBOX_PAGE: usize = 508;
 /// packets are answered there.
 const OUTBOX_FILL: usize = 16 * 1024;
 
+/// Bytes of a page of what is in flight.
+const FLIGHT_PAGE: usize = 60;
+
 /// Bytes of an outbox that are sent at once.
 const OUTBOX_SENT_MAX: usize = 64 * 1024;
 
 /// Bytes of a stream that move to an outbox at most when their receiver leaves its cohort.
 const BACKLOG_MAX: u64 = 64 * 1024;
+
+/// Messages at QoS 1 and 2 that clients may send before they are answered (section
+/// 3.2.2.3.3).
+const RECEIVE_MAX: u16 = 1_024;
 
 /// Connections that there are beyond the limit, to be told that they are too many.
 const STANDING_ROOM: u32 = 64;
@@ -177,6 +211,7 @@ impl<Pass> Shard<Pass> {
             ..
         } = settings;
         let connections = settings.connections + STANDING_ROOM;
+        let sessions = settings.sessions_max() + STANDING_ROOM as usize;
         // Those who are refused have no subscriptions, and all of them one cohort.
         let cohorts = cohorts + WireForm::COUNT;
         let levels = 1 + 3 * filters;
@@ -186,6 +221,8 @@ impl<Pass> Shard<Pass> {
             subscriptions,
         };
         let cohort_table = Cohorts::new(table, filters, room, settings.key);
+        let shared = settings.share_filters;
+        let shared = Filters::new(settings.hasher, shared, 1 + 3 * shared, 3 + 6 * shared);
         let topic_table = Topics::new(topics, 2 * topics, topics, settings.classes.clone());
         let frames = settings.arena_frames();
         let arena = || Arena::new(arena_bytes, frames);
@@ -199,34 +236,47 @@ impl<Pass> Shard<Pass> {
             laps: [laps(), laps()],
             // One for each cohort that has anything, and more for those that are behind.
             pieces: Pieces::new(2 * cohorts + 4_096),
-            connections: Connections::new(connections, settings.key),
+            connections: Connections::new(connections),
+            sessions: Sessions::new(sessions, settings.key),
             outboxes: Fifos::new(settings.outbox_bytes / OUTBOX_PAGE),
+            queues: Queues::new(stored),
+            flights: Flights::new(settings.flight_bytes / FLIGHT_PAGE),
             store: Store::new(stored, settings.stored_bytes),
+            deliveries: Deliveries::new(2 * stored),
             values: Values::new(topics),
             logs: Logs::new(cohorts, 4 * stored),
-            lags: Slab::with_capacity(connections as usize),
+            shares: Shares::new(shared),
+            private: private::Private::new(),
+            lags: Slab::with_capacity(sessions),
             retained: Slab::with_capacity(retained::CURSORS_MAX),
-            wheel: Wheel::new(connections as usize, now.seconds().into()),
+            wheel: Wheel::new(sessions, now.seconds().into()),
             input_bytes: 0,
             uplinked: 0,
             newcomers: Vec::with_capacity(connections as usize),
+            upward: VecDeque::new(),
             ready: queue(),
             listed: queue(),
             parked: VecDeque::new(),
             waiting: VecDeque::new(),
             doomed: VecDeque::new(),
+            broken: Vec::new(),
             routing: route::Routing::new(),
             to_look: Vec::with_capacity(1_024),
             to_trim: Vec::with_capacity(1_024),
             swept: Vec::with_capacity(SENDS_MAX),
+            held: Vec::with_capacity(SENDS_MAX),
+            is_sweep_acknowledged: false,
             serving: Batch::new(),
             sweeping: Batch::new(),
             events: Vec::with_capacity(EVENTS_MAX),
             received: Some(Box::new(Received::new(READS, READ_BYTES))),
             matches: Matches::with_capacity(16, 64),
+            groups: Vec::with_capacity(64),
+            begun: Vec::with_capacity(4_096),
             message: Vec::with_capacity(64 * 1024),
             marked: Vec::with_capacity(64 * 1024),
             frame: Vec::with_capacity(64 * 1024),
+            packet_id_at: 0,
             properties: PropertyBlock::new(),
             now,
             drain: None,
@@ -246,6 +296,7 @@ impl<Pass> Shard<Pass> {
     pub fn turn<W: Wire>(&mut self, now: Now, io: &mut Io<'_, W>) -> Result<bool, Corrupt> {
         self.begin_turn(now);
         let mut busy = self.reap(io.wire);
+        self.send_up(io);
         busy |= self.read(io);
         busy |= self.resume_parked(io);
         busy |= self.route(io)?;
@@ -255,6 +306,8 @@ impl<Pass> Shard<Pass> {
         self.tick();
         self.drain_some();
         busy |= self.close_doomed(io.wire);
+        self.end_broken();
+        self.send_up(io);
         io.uplink.publish();
         Ok(busy || self.has_more())
     }
@@ -274,6 +327,7 @@ impl<Pass> Shard<Pass> {
             || !self.listed.is_empty()
             || !self.parked.is_empty()
             || !self.doomed.is_empty()
+            || !self.upward.is_empty()
             || self.flows.is_any_dirty()
             || self.routing.is_in_record()
     }
@@ -340,6 +394,16 @@ impl<Pass> Shard<Pass> {
         if !connection.flags.test_and_set(Flags::DOOMED) {
             self.doomed.push_back((key, end));
         }
+    }
+
+    /// The session of a connection.
+    fn session(&self, index: u32) -> &Session {
+        self.sessions.get(self.connections.at(index).session)
+    }
+
+    /// A connection has no seat in its cohort any more.
+    fn leave_roster(&mut self, index: u32) {
+        self.with_roster(index, |roster, seat, moved| roster.leave(seat, moved));
     }
 
     /// Where a connection is served.
@@ -412,7 +476,11 @@ impl<Pass> Shard<Pass> {
     pub fn gauges(&self) -> Gauges {
         Gauges {
             connections: self.connections.open() as u64,
-            lagging: self.lags.len() as u64,
+            sessions: self.sessions.len() as u64,
+            away: self.sessions.away() as u64,
+            lagging: (self.lags.len() - self.sessions.away()) as u64,
+            deliveries: self.deliveries.len() as u64,
+            share_members: self.shares.members() as u64,
             retained: self.values.retained_count() as u64,
             stored: self.store.len() as u64,
             input_bytes: self.input_bytes as u64,
@@ -449,7 +517,7 @@ impl<Pass> Shard<Pass> {
         let open = (0..self.connections.end())
             .map(|index| self.connections.at(index))
             .filter(|connection| connection.state == crate::connections::State::Open);
-        let mut lagging = 0;
+        let mut here = vec![0; self.flows.len()];
         for connection in open {
             let flow = self.flows.get(connection.cohort);
             let region = flow.roster.region(connection.seat);
@@ -458,9 +526,14 @@ impl<Pass> Shard<Pass> {
                 flow.roster.is_at(connection.seat, key),
                 "its seat is its own"
             );
-            let lag = self.connections.client(key.index()).lag;
-            assert_eq!(region == Region::Lag, lag.is_some());
-            lagging += usize::from(lag.is_some());
+            let session = self.sessions.get(connection.session);
+            assert_eq!(session.connection(), Some(key.index()));
+            assert_eq!(session.cohort, connection.cohort);
+            assert_eq!(region == Region::Lag, session.lag.is_some());
+            let waits = !session.queue.is_empty() || session.window.is_resending();
+            assert!(!waits || connection.flags.has(Flags::QUEUED));
+            assert!(!waits || !matches!(region, Region::Step(_)));
+            here[connection.cohort.0 as usize] += u32::from(session.is_persistent());
             flow.roster.invariants();
             let at = match region {
                 Region::Step(position) => Some(position),
@@ -471,8 +544,26 @@ impl<Pass> Shard<Pass> {
                 let held = flow.stream.tail(&self.pieces)..=flow.stream.head();
                 assert!(held.contains(&at), "what it needs is there");
             }
-            assert!(flow.log.is_none() || !flow.roster.lagging().is_empty());
+            assert!(flow.log.is_none() || !flow.roster.lagging().is_empty() || flow.away > 0);
         }
-        assert_eq!(lagging, self.lags.len());
+        let mut away = vec![0; self.flows.len()];
+        let mut lags = 0;
+        for (_, session) in self.sessions.iter() {
+            lags += usize::from(session.lag.is_some());
+            if session.connection().is_none() {
+                assert!(session.lag.is_some(), "it has a place in the log");
+                away[session.cohort.0 as usize] += 1;
+                here[session.cohort.0 as usize] += 1;
+            }
+        }
+        for (number, (away, persistent)) in (0..).zip(away.into_iter().zip(here)) {
+            let flow = self.flows.get(CohortId(number));
+            assert_eq!((flow.away, flow.persistent), (away, persistent));
+            assert!(
+                flow.away == 0 || flow.log.is_some(),
+                "those away have a log"
+            );
+        }
+        assert_eq!(lags, self.lags.len());
     }
 }

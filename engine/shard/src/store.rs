@@ -132,18 +132,6 @@ impl Store {
     }
 }
 
-impl StoredId {
-    /// As the body of a frame, where 0 is none.
-    pub(crate) fn to_body(self) -> u32 {
-        self.0 + 1
-    }
-
-    /// The other way.
-    pub(crate) fn from_body(body: u32) -> Option<Self> {
-        body.checked_sub(1).map(Self)
-    }
-}
-
 impl<'a> Parts<'a> {
     /// What only valid messages get this far.
     pub(crate) fn topic(&self) -> TopicName<'a> {

@@ -175,6 +175,22 @@ schema! {
     limits: Limits {
         /// Connections at once, divided among the shards.
         connections: u32 = "10_000", Restart, whole(1, 100_000_000, "connections");
+        /// Sessions at once, of clients that are connected or away, divided among the shards. By
+        /// itself two for each connection.
+        sessions: Auto<u32> = "\"auto\"", Restart, AutoOr(whole(1, 100_000_000, "sessions"));
+        /// The longest that a session outlives its connection; an MQTT 5 client that asks for
+        /// more is told this. 4294967295 is for ever.
+        session_expiry_seconds_max: u32 = "86_400", Live, whole(0, u32::MAX, "seconds");
+        /// Messages at QoS 1 and 2 that one client is sent before it acknowledges any; it may
+        /// ask for fewer.
+        inflight_max: u16 = "1_024", Live, whole(1, 16_384, "messages");
+        /// Topic aliases that an MQTT 5 client may use, and that the engine uses to it where the
+        /// client allows.
+        topic_aliases_max: u16 = "16", Live, whole(0, 1_024, "aliases");
+        /// Different filters of shared subscriptions.
+        share_filters: u32 = "1_024", Restart, whole(1, 1_000_000, "filters");
+        /// Members of all shared subscriptions.
+        share_members: u32 = "10_000", Live, whole(1, 10_000_000, "members");
         /// Connections at once from one address, of IPv6 from one /64; 0 is no limit.
         /// Addresses of loopback have none.
         connections_per_address: u32 = "0", Restart, whole(0, 100_000_000, "connections");
@@ -190,7 +206,7 @@ schema! {
         topics: u32 = "65_536", Restart, whole(1, 100_000_000, "topics");
         /// Levels of a topic or filter.
         topic_levels_max: u32 = "128", Restart, whole(2, 32_768, "levels");
-        /// Different sets of subscriptions of each shard. By itself as many as it has connections.
+        /// Different sets of subscriptions of each shard. By itself as many as it has sessions.
         cohorts: Auto<u32> = "\"auto\"", Restart, AutoOr(whole(1, 100_000_000, "cohorts"));
         /// The longest keep-alive; an MQTT 5 client that wants a longer one, or none, is
         /// told this one. 0 leaves it to clients.
@@ -213,10 +229,12 @@ schema! {
         uplink_bytes: usize = "4_194_304", Restart, power_of_two(64 * KIBIBYTE, 4 * GIBIBYTE);
         /// Encoded frames, for each version of MQTT that is spoken.
         arena_bytes: usize = "16_777_216", Restart, power_of_two(64 * KIBIBYTE, 4 * GIBIBYTE);
-        /// Packets that have not come whole yet.
+        /// Packets that have not come whole yet, and wills.
         input_bytes: usize = "16_777_216", Restart, whole(64 * KIBIBYTE, 64 * GIBIBYTE, "bytes");
         /// What is for one connection alone: answers, retained messages, redeliveries.
         private_bytes: usize = "67_108_864", Restart, whole(64 * KIBIBYTE, 64 * GIBIBYTE, "bytes");
+        /// What is noted of messages at QoS 1 and 2 until they are acknowledged: nine bytes each.
+        in_flight_bytes: usize = "16_777_216", Restart, whole(64 * KIBIBYTE, 64 * GIBIBYTE, "bytes");
         /// Messages kept for clients that lag or are away.
         queue_bytes: usize = "67_108_864", Restart, whole(64 * KIBIBYTE, 64 * GIBIBYTE, "bytes");
     }
@@ -225,7 +243,8 @@ schema! {
     slow: Slow {
         /// A client so far behind gets its last values only, where its topics allow that.
         lag_bytes: usize = "262_144", Live, whole(4 * KIBIBYTE, 4 * GIBIBYTE, "bytes");
-        /// Messages kept for those with the same subscriptions who lag or are away.
+        /// Messages kept for those with the same subscriptions who lag or are away, and for one
+        /// client alone.
         queue_messages: u32 = "10_000", Live, whole(1, 100_000_000, "messages");
         /// Bytes of these messages.
         queue_bytes: usize = "16_777_216", Live, whole(4 * KIBIBYTE, 64 * GIBIBYTE, "bytes");
@@ -269,6 +288,12 @@ schema! {
         /// Without a message for so long the feed counts as gone, and `/readyz` says so;
         /// 0 is never.
         stale_seconds: u32 = "0", Live, whole(0, 86_400, "seconds"), of replay synthetic shm mqtt;
+    }
+
+    /// What it tells MQTT clients about itself, on `$SYS/ringcast/…`.
+    sys: Sys {
+        /// How often; 0 is never.
+        seconds: u32 = "10", Live, whole(0, 86_400, "seconds");
     }
 
     /// Who else may read all messages.

@@ -1,10 +1,12 @@
-//! Newcomers: from what the door hands over to a member of a cohort.
+//! Newcomers: from what the door hands over to a member of a cohort, with the session that
+//! its client left or with a new one.
 
 use super::{Io, Shard};
-use crate::cohorts::{CohortId, Form};
-use crate::connections::Client;
+use crate::cohorts::{CohortId, CohortsFull, Form};
+use crate::connections::{Client, Flags};
 use crate::end::End;
 use crate::flow::WireForm;
+use crate::sessions::{LastWill, SessionId, expiry_seconds};
 use ringcast_codec::Progress;
 use ringcast_codec::mqtt::{
     Connack, Connect, PACKET_BYTES_MAX, Packet, Property, PropertyBlock, ReasonCode, Text, Version,
@@ -59,19 +61,25 @@ impl<Pass> Shard<Pass> {
         };
         let assigned = assigned_client_id.as_deref();
         let client_id = assigned.unwrap_or(connect.client_id.as_str());
-        let refusal = self.refusal(&connect, client_id, user.as_deref());
-        if refusal.is_none()
-            && let Some(before) = self.connections.of_client(client_id.as_bytes())
-        {
-            // [MQTT-3.1.4-3]
-            self.close(before, End::TakenOver, io.wire);
-        }
-        let id = match refusal {
-            None => SmallVec::from_slice(client_id.as_bytes()),
-            // It is nobody: who has the identifier keeps it.
-            Some(_) => self.name_of_nobody(),
-        };
         let key = self.connections.next_key().ok_or(AdoptError::Full)?;
+        let refusal = self.refusal(&connect, client_id, user.as_deref());
+        let kept = match refusal {
+            None => self.make_way(&connect, client_id, io.wire),
+            Some(_) => None,
+        };
+        let is_present = kept.is_some();
+        let session = match (kept, refusal) {
+            (Some(session), _) => session,
+            (None, None) => {
+                let id = SmallVec::from_slice(client_id.as_bytes());
+                self.sessions.begin(id, user).ok_or(AdoptError::Full)?
+            }
+            // It is nobody: who has the identifier keeps it.
+            (None, Some(_)) => {
+                let name = self.name_of_nobody();
+                self.sessions.begin(name, None).ok_or(AdoptError::Full)?
+            }
+        };
         let form = Form {
             wire_form: WireForm::of(connect.version) as u8,
             packet_bytes_max: match refusal {
@@ -80,30 +88,36 @@ impl<Pass> Shard<Pass> {
                 Some(_) => PACKET_BYTES_MAX as u32,
             },
         };
-        let cohort = self.routes.enter(form).map_err(|_| AdoptError::Full)?;
-        if let Err(error) = io.wire.adopt(key, socket) {
-            self.routes.leave(cohort);
-            return Err(AdoptError::Socket(error));
+        let entered = self.enter(session, form, is_present);
+        let adopted = match entered {
+            Ok(_) => io.wire.adopt(key, socket).map_err(AdoptError::Socket),
+            Err(CohortsFull) => Err(AdoptError::Full),
+        };
+        if let Err(error) = adopted {
+            self.abandon(session, entered.is_ok(), is_present);
+            return Err(error);
         }
-        let silence_max = self.silence_max(&connect);
         let client = Client {
-            id,
-            user,
             input: Vec::new(),
-            lag: None,
             pass: Some(pass),
             last_in: self.now.seconds(),
-            silence_max,
-            subscriptions: 0,
+            silence_max: self.silence_max(&connect),
             packet_bytes_max: form.packet_bytes_max,
             drops: 0,
+            aliases_max: connect.properties.topic_alias_maximum().unwrap_or(0),
+            talk: None,
         };
-        self.connections.open_as(key, connect.version, client);
-        self.seat(key, cohort, form);
-        self.answer(key, &connect, assigned, refusal);
+        self.connections
+            .open_as(key, session, connect.version, client);
+        if refusal.is_none() {
+            self.make_its(session, &connect);
+        }
+        self.seat(key, session, is_present);
+        self.answer(key, &connect, assigned, is_present, refusal);
         if refusal.is_none() {
             self.newcomers.push(key);
             self.counters.connected += 1;
+            self.counters.resumed += u64::from(is_present);
             if received.len() > consumed {
                 self.on_input(key, &received[consumed..], io);
             }
@@ -118,8 +132,76 @@ impl<Pass> Shard<Pass> {
         while let Some(key) = self.newcomers.pop() {
             if self.connections.open_mut(key).is_some() {
                 self.connections.client_mut(key.index()).last_in = now;
-                self.arm(key.index());
+                self.arm(self.connections.at(key.index()).session);
             }
+        }
+    }
+
+    /// Whoever has the identifier makes way. Returns its session if that goes on
+    /// [MQTT-3.1.2-4] to [MQTT-3.1.2-6], [MQTT-3.1.4-3].
+    fn make_way<W: Wire>(
+        &mut self,
+        connect: &Connect<'_>,
+        client_id: &str,
+        wire: &mut W,
+    ) -> Option<SessionId> {
+        if let Some(index) = self.connection_of(client_id.as_bytes()) {
+            let before = self.connections.at(index).key;
+            self.close(before, End::TakenOver, wire);
+        }
+        let session = self.sessions.of_client(client_id.as_bytes())?;
+        if connect.clean_start || !self.is_whole(session) {
+            self.end_session(session);
+            return None;
+        }
+        Some(session)
+    }
+
+    /// The cohort of a session whose client takes frames of this form.
+    fn enter(
+        &mut self,
+        session: SessionId,
+        form: Form,
+        is_present: bool,
+    ) -> Result<CohortId, CohortsFull> {
+        if is_present {
+            return self.come_back_as(session, form);
+        }
+        let cohort = self.routes.enter(form)?;
+        self.found_unless_there(cohort, form);
+        self.sessions.get_mut(session).cohort = cohort;
+        Ok(cohort)
+    }
+
+    /// Gives back what a newcomer had got, for it can not be taken in after all.
+    fn abandon(&mut self, session: SessionId, has_entered: bool, is_present: bool) {
+        if is_present {
+            self.keep_place(session);
+            return;
+        }
+        if has_entered {
+            self.routes.leave(self.sessions.get(session).cohort);
+        }
+        self.sessions.end(session);
+    }
+
+    /// What a newcomer asks of its session.
+    fn make_its(&mut self, session: SessionId, connect: &Connect<'_>) {
+        let limits = &self.settings.limits;
+        let asked = connect.properties.session_expiry_interval();
+        let most = limits.session_expiry_seconds_max;
+        let expiry = expiry_seconds(connect.version, connect.clean_start, asked, most);
+        let receive_maximum = connect.properties.receive_maximum().unwrap_or(u16::MAX);
+        let quota = receive_maximum.min(limits.inflight_max);
+        self.set_expiry(session, expiry);
+        let state = self.sessions.get_mut(session);
+        state.window.on_connected(quota);
+        if let Some(will) = &connect.will {
+            self.properties.clear();
+            self.properties.push_forwarded(will.properties);
+            let will = LastWill::of(will, self.properties.properties().as_bytes());
+            self.input_bytes += will.bytes();
+            state.more_mut().will = Some(will);
         }
     }
 
@@ -130,26 +212,27 @@ impl<Pass> Shard<Pass> {
         client_id: &str,
         user: Option<&str>,
     ) -> Option<ReasonCode> {
-        let before = self.connections.of_client(client_id.as_bytes());
-        let is_others = before.is_some_and(|key| {
-            let client = self.connections.client(key.index());
-            client.user.as_deref() != user
+        let before = self.sessions.of_client(client_id.as_bytes());
+        let before = before.map(|session| self.sessions.get(session));
+        let is_others = before.is_some_and(|session| session.user.as_deref() != user);
+        let is_new = before.is_none_or(|session| session.connection().is_none());
+        let has_connection = self.connections.open() < self.settings.connections as usize;
+        let has_session = self.sessions.len() < self.settings.sessions_max();
+        let is_full = (is_new && !has_connection) || (before.is_none() && !has_session);
+        let will = connect.will.as_ref();
+        let may_not = will.is_some_and(|will| !self.may_publish(will.topic));
+        let is_too_deep = will.is_some_and(|will| {
+            will.topic.levels().count() > self.settings.limits.topic_levels_max
         });
-        let is_full = self.connections.open() >= self.settings.connections as usize;
-        // What is not served yet is said before anybody relies on it: wills, and sessions
-        // that outlive their connection, where MQTT 3 can not be told that they do not.
-        let keeps_session = !connect.clean_start && connect.version != Version::V5;
+        let will_bytes = will.map_or(0, |will| will.payload.as_bytes().len());
         if self.drain.is_some() {
             Some(ReasonCode::ServerUnavailable)
-        } else if is_others {
+        } else if is_others || may_not {
             Some(ReasonCode::NotAuthorized)
-        } else if is_full && before.is_none() {
+        } else if is_too_deep {
+            Some(ReasonCode::TopicNameInvalid)
+        } else if is_full || self.input_bytes + will_bytes > self.settings.input_bytes {
             Some(ReasonCode::QuotaExceeded)
-        } else if connect.will.is_some() || keeps_session {
-            Some(match connect.version {
-                Version::V5 => ReasonCode::ImplementationSpecificError,
-                Version::V31 | Version::V311 => ReasonCode::ServerUnavailable,
-            })
         } else {
             None
         }
@@ -178,16 +261,27 @@ impl<Pass> Shard<Pass> {
         }
     }
 
-    /// Makes it a member of its cohort.
-    fn seat(&mut self, key: ConnectionKey, cohort: CohortId, form: Form) {
-        if !self.flows.has_members(cohort) {
-            let wire_form = WireForm::ALL[usize::from(form.wire_form)];
-            self.flows.found(cohort, wire_form, form.packet_bytes_max);
-        }
+    /// Makes it a member of its cohort's roster.
+    fn seat(&mut self, key: ConnectionKey, session: SessionId, is_present: bool) {
         let index = key.index();
+        let state = self.sessions.get_mut(session);
+        state.set_connection(Some(index));
+        let cohort = state.cohort;
+        let waits = !state.queue.is_empty() || state.window.is_resending();
+        let in_lag = state.lag.is_some();
         self.connections.at_mut(index).cohort = cohort;
+        if waits {
+            self.connections.at_mut(index).flags.set(Flags::QUEUED);
+        }
         self.with_roster(index, |roster, _, moved| roster.join(key, moved));
-        self.rejoin(index);
+        if is_present {
+            self.on_back(session);
+        }
+        match in_lag {
+            // What it has to get first is in the log.
+            true => self.list(key),
+            false => self.rejoin(index),
+        }
     }
 
     fn answer(
@@ -195,19 +289,16 @@ impl<Pass> Shard<Pass> {
         key: ConnectionKey,
         connect: &Connect<'_>,
         assigned: Option<&str>,
+        is_present: bool,
         refusal: Option<ReasonCode>,
     ) {
         let mut properties = PropertyBlock::new();
-        match refusal {
-            None => self.promise(connect, assigned, &mut properties),
-            Some(ReasonCode::ImplementationSpecificError) => {
-                let text = "wills are not served yet";
-                properties.push(Property::ReasonString(Text::new(text).expect("is text")));
-            }
-            Some(_) => {}
+        if refusal.is_none() {
+            self.promise(key.index(), connect, assigned, &mut properties);
         }
         let connack = Connack {
-            session_present: false,
+            // MQTT 3.1 has no place to say so.
+            session_present: is_present && connect.version != Version::V31,
             reason: refusal.unwrap_or(ReasonCode::Success),
             properties: properties.properties(),
         };
@@ -225,6 +316,7 @@ impl<Pass> Shard<Pass> {
     /// What an MQTT 5 client is told of what is served.
     fn promise(
         &self,
+        index: u32,
         connect: &Connect<'_>,
         assigned: Option<&str>,
         properties: &mut PropertyBlock,
@@ -234,18 +326,22 @@ impl<Pass> Shard<Pass> {
             let id = Text::new(id).expect("the door made it");
             properties.push(Property::AssignedClientIdentifier(id));
         }
-        if connect.properties.session_expiry_interval().unwrap_or(0) > 0 {
-            properties.push(Property::SessionExpiryInterval(0));
+        let expiry = self.session(index).expiry_seconds;
+        if connect.properties.session_expiry_interval().unwrap_or(0) != expiry {
+            properties.push(Property::SessionExpiryInterval(expiry));
         }
         let keep_alive = self.keep_alive(connect);
         if keep_alive != connect.keep_alive {
+            // [MQTT-3.1.2-21]
             properties.push(Property::ServerKeepAlive(keep_alive));
         }
-        let packet_bytes_max = self.settings.limits.packet_bytes_max as u32;
+        let limits = &self.settings.limits;
         properties
-            .push(Property::MaximumQos(false))
-            .push(Property::MaximumPacketSize(packet_bytes_max))
-            .push(Property::SharedSubscriptionAvailable(false));
+            .push(Property::ReceiveMaximum(super::RECEIVE_MAX))
+            .push(Property::MaximumPacketSize(limits.packet_bytes_max as u32));
+        if limits.topic_aliases_max > 0 {
+            properties.push(Property::TopicAliasMaximum(limits.topic_aliases_max));
+        }
     }
 }
 

@@ -1,4 +1,5 @@
-//! Closing: who leaves, is told why if that can be, and leaves nothing behind.
+//! Closing: who leaves, is told why if that can be, and leaves nothing behind but its
+//! session, if that is to last.
 
 use super::Shard;
 use crate::end::End;
@@ -36,18 +37,24 @@ impl<Pass> Shard<Pass> {
                 Close::Polite
             }
         };
-        self.end_lag(index);
-        self.leave_flow(index);
-        let cohort = self.connections.at(index).cohort;
-        self.routes.leave(cohort);
+        let id = self.connections.at(index).session;
+        self.on_will_due(key);
+        self.count_drops(index);
+        let session = self.sessions.get(id);
+        if session.is_persistent() && !session.is_broken {
+            self.leave_alone(index);
+        } else {
+            let cohort = session.cohort;
+            self.leave_roster(index);
+            self.trim_swept(cohort);
+            self.end_session(id);
+        }
         let connection = self.connections.at_mut(index);
         let waits = connection.outbox.len();
         self.outboxes.discard(&mut connection.outbox, waits);
-        self.drop_retained(index);
         let client = self.connections.client_mut(index);
         self.input_bytes -= std::mem::take(&mut client.input).len();
-        client.user = None;
-        self.wheel.remove(index);
+        client.talk = None;
         self.connections.on_closing(index);
         self.counters.ended[end.number()] += 1;
         wire.close(key, how);
@@ -66,13 +73,5 @@ impl<Pass> Shard<Pass> {
         let count = count.expect("it is short");
         // Whoever does not take it is not told.
         wire.send_each(&[(key, &bytes[..count])], &mut Vec::new());
-    }
-
-    /// A connection is in its cohort's flow no more, and what only it needed is forgotten.
-    pub(super) fn leave_flow(&mut self, index: u32) {
-        self.with_roster(index, |roster, seat, moved| roster.leave(seat, moved));
-        let cohort = self.connections.at(index).cohort;
-        self.end_log_if_unneeded(cohort);
-        self.trim_swept(cohort);
     }
 }

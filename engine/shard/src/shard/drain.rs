@@ -4,7 +4,7 @@
 //! what is queued for it; who does not take it is closed when time is over.
 
 use super::Shard;
-use crate::connections::State;
+use crate::connections::{Flags, State};
 use crate::end::End;
 use crate::roster::Region;
 
@@ -79,7 +79,7 @@ impl<Pass> Shard<Pass> {
     fn has_all(&self, index: u32) -> bool {
         let connection = self.connections.at(index);
         connection.outbox.is_empty()
-            && connection.retained.is_none()
+            && !connection.flags.has(Flags::QUEUED)
             && self.region(index) != Region::Lag
             && self.backlog(index) == 0
     }

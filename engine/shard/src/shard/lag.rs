@@ -5,21 +5,30 @@
 //! lost stands in its cohort's log, once for all, where it has a cursor. It is back in
 //! step when it has got all of both.
 
+use super::private::is_private;
 use super::{OUTBOX_FILL, Shard};
 use crate::arena::FrameNumber;
 use crate::cohorts::{CohortId, SHARED_FILTERS_MAX};
-use crate::connections::{Flags, Lag};
+use crate::connections::{Connection, Flags, Lag};
+use crate::deliveries::{DeliveryId, How};
 use crate::end::End;
 use crate::log::{LogId, LogPosition};
+use crate::sessions::SessionId;
 use crate::store::{About, Parts, StoredId};
 use crate::stream::Position;
 use crate::topics::TopicId;
+use arrayvec::ArrayVec;
 use ringcast_codec::Progress;
-use ringcast_codec::market::{SlowPolicy, as_conflated};
-use ringcast_codec::mqtt::{Decoder, PACKET_BYTES_MAX, Packet, Publish, Sender};
+use ringcast_codec::market::SlowPolicy;
+use ringcast_codec::mqtt::{
+    Decoder, PACKET_BYTES_MAX, Packet, Publish, Sender, SubscriptionIdentifier,
+};
 
 /// Topics that are looked at for one connection in one turn.
 const TOPICS_MAX: usize = 1_024;
+
+/// Messages of the log that are looked at together.
+const LOGGED: usize = 32;
 
 impl<Pass> Shard<Pass> {
     /// A connection that is apart falls into lag: what it was not sent of the stream it
@@ -32,32 +41,20 @@ impl<Pass> Shard<Pass> {
         let changed_to = self.sequence_before(cohort, cursor);
         let dropped = self.flows.get(cohort).dropped - self.drops_ahead(cohort, cursor, changed_to);
         let finished = self.finish_frame(index);
-        let log = match flow_log(self, cohort) {
-            Some(log) => log,
-            None => self.begin_log(cohort),
-        };
-        let log_at = self.logs.after(log, changed_to, &self.store);
-        let lag = self.lags.insert(Lag {
-            changed_to,
-            at_topic: None,
-            log_at,
-            dropped,
-        });
-        self.connections.client_mut(index).lag = Some(lag as u32);
+        let id = self.connections.at(index).session;
+        self.enter_log_behind(id, cohort, changed_to);
+        self.lag_mut(index).dropped = dropped;
         self.with_roster(index, |roster, seat, moved| roster.set_lagging(seat, moved));
-        self.flows.get_mut(cohort).gave_up = false;
         self.counters.lags += 1;
-        if is_strict || self.flows.get(cohort).is_log_broken {
-            self.doom(key, End::TooSlow);
-        } else if !finished {
-            self.doom(key, End::Quota);
-        } else if !self.connections.at(index).flags.has(Flags::BLOCKED) {
+        if is_strict || !finished {
+            self.doom(key, if is_strict { End::TooSlow } else { End::Quota });
+        } else if !self.connections.at(index).flags.has(Flags::WAITS) {
             self.list(key);
         }
     }
 
     /// The sequence number of the last message that was sent of a stream, or begun.
-    fn sequence_before(&self, cohort: CohortId, cursor: Position) -> u64 {
+    pub(super) fn sequence_before(&self, cohort: CohortId, cursor: Position) -> u64 {
         let flow = self.flows.get(cohort);
         let arena = &self.arenas[flow.wire_form as usize];
         match flow.stream.frame_at(cursor, &self.pieces, arena) {
@@ -80,21 +77,29 @@ impl<Pass> Shard<Pass> {
             .stretches(cursor..flow.stream.head(), &self.pieces, arena)
             .flat_map(|stretch| stretch.frames(arena))
             .filter(|(_, frame)| frame.sequence > changed_to)
-            .filter(|(_, frame)| frame.class == SlowPolicy::Drop as u16);
+            .filter(|(_, frame)| frame.class == SlowPolicy::Drop);
         ahead.count() as u64
     }
 
-    /// A connection is in lag no more: what it lost meanwhile is counted.
-    pub(super) fn end_lag(&mut self, index: u32) {
-        let Some(lag) = self.connections.client_mut(index).lag.take() else {
+    /// Counts what a connection in lag lost up to now.
+    pub(super) fn count_drops(&mut self, index: u32) {
+        let Some(lag) = self.session(index).lag else {
             return;
         };
-        let lag = self.lags.remove(lag as usize);
         let cohort = self.connections.at(index).cohort;
-        let lost = self.flows.get(cohort).dropped - lag.dropped;
+        let dropped = self.flows.get(cohort).dropped;
+        let before = std::mem::replace(&mut self.lags[lag as usize].dropped, dropped);
+        let lost = dropped - before;
         self.counters.drops += lost;
         let drops = &mut self.connections.client_mut(index).drops;
         *drops = drops.saturating_add(u32::try_from(lost).unwrap_or(u32::MAX));
+    }
+
+    /// Somebody is neither in lag nor away any more.
+    pub(super) fn remove_lag(&mut self, id: SessionId) {
+        if let Some(lag) = self.sessions.get_mut(id).lag.take() {
+            self.lags.remove(lag as usize);
+        }
     }
 
     /// Begins the log of a cohort, with all that its stream still holds: who falls into
@@ -103,7 +108,7 @@ impl<Pass> Shard<Pass> {
         let log = self.logs.begin();
         let flow = self.flows.get_mut(cohort);
         flow.log = Some(log);
-        flow.is_log_broken = false;
+        flow.log_lacks = 0;
         let flow = self.flows.get(cohort);
         let form = flow.wire_form as usize;
         let arena = &self.arenas[form];
@@ -112,14 +117,16 @@ impl<Pass> Shard<Pass> {
             .stream
             .stretches(held, &self.pieces, arena)
             .flat_map(|stretch| stretch.frames(arena))
-            .filter(|(_, frame)| frame.class == SlowPolicy::Queue as u16)
+            .filter(|(_, frame)| frame.class == SlowPolicy::Queue || frame.qos > 0)
             .map(|(number, _)| number)
             .collect();
         for number in frames {
-            let kept = self.body_of(form, number);
-            let kept = kept.is_some_and(|id| self.logs.append(log, id, &mut self.store));
+            let kept = self.body_of(form, number).is_some_and(|delivery| {
+                let deliveries = &mut self.deliveries;
+                self.logs.append(log, delivery, deliveries, &self.store)
+            });
             if !kept {
-                self.break_log(cohort);
+                self.break_log(cohort, self.routing.sequence);
                 break;
             }
         }
@@ -128,10 +135,10 @@ impl<Pass> Shard<Pass> {
 
     /// The message of a frame as it is stored, which it is from now on if there is room:
     /// the frame is a user of it as long as its record is there.
-    fn body_of(&mut self, form: usize, number: FrameNumber) -> Option<StoredId> {
+    pub(super) fn body_of(&mut self, form: usize, number: FrameNumber) -> Option<DeliveryId> {
         let arena = &self.arenas[form];
-        let frame = arena.frame(number);
-        if let Some(id) = StoredId::from_body(frame.body) {
+        let frame = *arena.frame(number);
+        if let Some(id) = DeliveryId::from_body(frame.body) {
             return Some(id);
         }
         let decoder = Decoder {
@@ -156,90 +163,134 @@ impl<Pass> Shard<Pass> {
         let about = About {
             sequence: frame.sequence,
             expires_micros: lives.map_or(0, |s| frame.ingest_micros + s * 1_000_000),
-            qos: 0,
+            qos: frame.qos,
             retain,
             // Its frame was for those who get it, whoever published it.
             publisher: 0,
+        };
+        let identifiers = properties.subscription_identifiers();
+        let how = How {
+            qos: frame.qos,
+            retain,
+            identifiers: identifiers.map(SubscriptionIdentifier::get).collect(),
+            ..How::default()
         };
         let parts = Parts {
             topic: topic.map_or(&[], |topic| topic.as_bytes()),
             properties: self.properties.properties().as_bytes(),
             payload,
         };
-        let id = self.store.keep(about, parts)?;
-        self.arenas[form].set_body(number, id.to_body());
-        Some(id)
+        let message = self.store.keep(about, parts)?;
+        let delivery = self.deliveries.keep(message, how, &mut self.store);
+        self.store.release(message);
+        self.arenas[form].set_body(number, delivery?.to_body());
+        delivery
     }
 
     /// Fills the outbox of a connection in lag. Returns whether it has got all there is.
     pub(super) fn fill_from_lag(&mut self, index: u32) -> bool {
+        // What waits for an acknowledgement holds back nothing that needs none.
+        self.fill_from_log(index) & self.fill_from_values(index)
+    }
+
+    /// Whether there is anything in its cohort's log, or among last values, that a connection
+    /// in lag has not got.
+    pub(super) fn has_lag(&mut self, index: u32) -> bool {
+        let cohort = self.connections.at(index).cohort;
+        let lag = *self.lag_mut(index);
+        let log = self.flows.get(cohort).log;
+        log.is_some_and(|log| lag.log_at < self.logs.end_of(log))
+            || self.next_changed(cohort, &lag).is_some()
+    }
+
+    /// What a connection in lag has not got moves to its queue.
+    pub(super) fn queue_lag(&mut self, index: u32) {
+        let id = self.connections.at(index).session;
+        self.queue_log(id);
+        for _ in 0..TOPICS_MAX {
+            let Some(message) = self.next_value(index) else {
+                return;
+            };
+            if let Some(message) = message
+                && let Some(how) = self.how_last(index, message)
+                && let Some(delivery) = self.keep(message, how)
+            {
+                self.give(id, delivery);
+            }
+        }
+    }
+
+    /// Fills it with what is in the log.
+    fn fill_from_log(&mut self, index: u32) -> bool {
+        let cohort = self.connections.at(index).cohort;
+        let Some(log) = self.flows.get(cohort).log else {
+            return true;
+        };
+        let lag = self.session(index).lag.expect("it is in lag");
+        loop {
+            let at = self.lags[lag as usize].log_at;
+            let next = self.logs.from(log, at).take(LOGGED);
+            let next: ArrayVec<_, LOGGED> = next.collect();
+            if next.is_empty() {
+                return true;
+            }
+            for delivery in next {
+                if self.connections.at(index).outbox.len() >= OUTBOX_FILL {
+                    return false;
+                }
+                if self.is_for(lag, delivery) {
+                    if !self.has_quota(index, self.deliveries.how(delivery).qos) {
+                        return false;
+                    }
+                    self.send_delivery(index, delivery);
+                    self.counters.lag_deliveries += 1;
+                }
+                self.lags[lag as usize].log_at.0 += 1;
+            }
+        }
+    }
+
+    /// Fills it with last values that changed.
+    fn fill_from_values(&mut self, index: u32) -> bool {
         for _ in 0..TOPICS_MAX {
             if self.connections.at(index).outbox.len() >= OUTBOX_FILL {
                 return false;
             }
-            if !self.next_of_log(index) && !self.next_of_values(index) {
+            let Some(message) = self.next_value(index) else {
                 return true;
+            };
+            if let Some(message) = message
+                && let Some(how) = self.how_last(index, message)
+            {
+                self.send_stored(index, message, &how, None);
+                self.counters.lag_deliveries += 1;
             }
         }
         false
     }
 
-    /// Puts the next message of the log into the outbox, if there is one.
-    fn next_of_log(&mut self, index: u32) -> bool {
-        let cohort = self.connections.at(index).cohort;
-        let at = self.lag_mut(index).log_at;
-        let Some(log) = flow_log(self, cohort) else {
-            return false;
-        };
-        let Some(message) = self.logs.from(log, at).next() else {
-            return false;
-        };
-        self.lag_mut(index).log_at.0 += 1;
-        self.send_stored(index, message, false);
-        true
-    }
-
-    /// Bytes of messages in the log that somebody has not got.
-    pub(super) fn log_backlog(&self, index: u32) -> u64 {
-        let Some(lag) = self.connections.client(index).lag else {
-            return 0;
-        };
-        let cohort = self.connections.at(index).cohort;
-        let at = self.lags[lag as usize].log_at;
-        let log = flow_log(self, cohort).into_iter();
-        let messages = log.flat_map(|log| self.logs.from(log, at));
-        messages.map(|id| self.store.bytes(id) as u64).sum()
-    }
-
-    /// Puts all messages in the log that a connection in lag has not got into its outbox.
-    pub(super) fn take_log_backlog(&mut self, index: u32) {
-        while self.connections.client(index).lag.is_some() && self.next_of_log(index) {}
-    }
-
-    /// Puts the last value of the topic that changed next into the outbox, if one did.
-    /// Looks at one topic.
-    fn next_of_values(&mut self, index: u32) -> bool {
+    /// The last value of the topic that changed next after what a connection in lag was told,
+    /// if one did and it is kept. It counts as told then.
+    fn next_value(&mut self, index: u32) -> Option<Option<StoredId>> {
         let lag = *self.lag_mut(index);
         let cohort = self.connections.at(index).cohort;
-        let Some(topic) = self.next_changed(cohort, &lag) else {
-            return false;
-        };
+        let topic = self.next_changed(cohort, &lag)?;
         let changed = self.values.changed(topic);
-        if changed == self.routing.sequence && self.is_still_to_get(cohort) {
-            return false;
-        }
         let lag = self.lag_mut(index);
-        lag.at_topic = Some(topic);
-        lag.changed_to = changed;
-        if let Some(message) = self.values.last(topic) {
-            self.send_stored(index, message, true);
-        }
-        true
+        (lag.at_topic, lag.changed_to) = (Some(topic), changed);
+        Some(self.values.last(topic))
     }
 
     /// The topic that changed first after what somebody in lag was told. Topics that its
-    /// cohort has not subscribed to may be among them.
+    /// cohort has not subscribed to may be among them, and none whose change its stream is
+    /// still to get.
     fn next_changed(&mut self, cohort: CohortId, lag: &Lag) -> Option<TopicId> {
+        let topic = self.first_changed(cohort, lag)?;
+        let is_routed = self.values.changed(topic) < self.routing.sequence;
+        (is_routed || !self.is_still_to_get(cohort)).then_some(topic)
+    }
+
+    fn first_changed(&mut self, cohort: CohortId, lag: &Lag) -> Option<TopicId> {
         if self.has_few_topics(cohort) {
             let filters = self.routes.cohorts().set(cohort);
             let topic_of = |filter| self.routes.topic_of(filter, &mut self.message);
@@ -269,59 +320,44 @@ impl<Pass> Shard<Pass> {
         set.len() <= SHARED_FILTERS_MAX && set.all(|id| !cohorts.filters().has_wildcards(id))
     }
 
-    /// Encodes a stored message for one connection, as its subscriptions have it, into
-    /// its outbox.
-    fn send_stored(&mut self, index: u32, message: StoredId, conflated: bool) {
-        let expires = self.store.about(message).expires_micros;
-        if expires > 0 && expires <= self.now.wall_micros() {
-            return;
-        }
-        let mut buffer = std::mem::take(&mut self.message);
-        let parts = self.store.read(message, &mut buffer);
-        let mut marked = std::mem::take(&mut self.marked);
-        let parts = match as_conflated(parts.payload).filter(|_| conflated) {
-            Some(pieces) => {
-                marked.clear();
-                pieces
-                    .iter()
-                    .for_each(|piece| marked.extend_from_slice(piece));
-                Parts {
-                    payload: &marked,
-                    ..parts
-                }
-            }
-            None => parts,
-        };
+    /// How a connection in lag gets a last value, if it does: not if it acknowledges it, for
+    /// then it stands in the log.
+    fn how_last(&mut self, index: u32, message: StoredId) -> Option<How> {
         let about = self.store.about(message);
-        let cohort = self.connections.at(index).cohort;
-        let hash = self.settings.hasher.topic(parts.topic);
-        let is_own = self.is_own(index, about);
-        let mut matches = std::mem::take(&mut self.matches);
-        let found = self
-            .routes
-            .delivery(cohort, (hash, parts.topic), is_own, &mut matches);
-        if let Some(found) = found {
-            // [MQTT-3.3.1-13]: whether it is conflated or not.
-            let retain = about.retain && found.retain_as_published;
-            let identifiers = matches.identifiers(0);
-            self.deliver_alone(index, about, parts, retain, identifiers);
-            self.counters.lag_deliveries += 1;
+        if about.expires_micros > 0 && about.expires_micros <= self.now.wall_micros() {
+            return None;
         }
+        let mut matches = std::mem::take(&mut self.matches);
+        let is_own = self.is_own(index, about);
+        let cohort = self.connections.at(index).cohort;
+        let parts = self.store.read(message, &mut self.message);
+        let topic = (self.settings.hasher.topic(parts.topic), parts.topic);
+        let found = self.routes.delivery(cohort, topic, is_own, &mut matches);
+        let found = found.filter(|found| found.qos.min(about.qos) == 0 && !is_private(topic.1));
+        let how = found.map(|found| How {
+            is_conflated: true,
+            // [MQTT-3.3.1-13]: whether it is conflated or not.
+            retain: about.retain && found.retain_as_published,
+            identifiers: matches.identifiers(0).collect(),
+            ..How::default()
+        });
         self.matches = matches;
-        self.marked = marked;
-        self.message = buffer;
+        how
     }
 
     /// Whether a client published a message itself.
     pub(super) fn is_own(&self, index: u32, about: About) -> bool {
-        let id = &self.connections.client(index).id;
-        about.publisher > 0 && about.publisher == self.connections.hash(id)
+        let id = &self.session(index).client_id;
+        about.publisher > 0 && about.publisher == self.sessions.hash(id)
     }
 
     /// A connection in lag has got all: it goes back to fast service.
     pub(super) fn rise(&mut self, index: u32) {
-        self.end_lag(index);
-        let cohort = self.connections.at(index).cohort;
+        self.count_drops(index);
+        let Connection {
+            cohort, session, ..
+        } = *self.connections.at(index);
+        self.remove_lag(session);
         self.rejoin(index);
         self.end_log_if_unneeded(cohort);
     }
@@ -331,20 +367,21 @@ impl<Pass> Shard<Pass> {
     pub(super) fn rejoin(&mut self, index: u32) {
         let connection = self.connections.at(index);
         let (key, cohort) = (connection.key, connection.cohort);
-        let has_first = !connection.outbox.is_empty() || connection.retained.is_some();
+        let has_first = !connection.outbox.is_empty() || connection.flags.has(Flags::QUEUED);
         if has_first || !self.step(index) {
             self.set_apart(index, self.flows.get(cohort).stream.head());
             self.list(key);
         }
     }
 
-    /// The log goes with the last of those in lag.
+    /// The log goes with the last of those in lag or away.
     pub(super) fn end_log_if_unneeded(&mut self, cohort: CohortId) {
         let flow = self.flows.get_mut(cohort);
         if flow.roster.lagging().is_empty()
+            && flow.away == 0
             && let Some(log) = flow.log.take()
         {
-            self.logs.end(log, &mut self.store);
+            self.logs.end(log, &mut self.deliveries, &mut self.store);
         }
     }
 
@@ -355,59 +392,69 @@ impl<Pass> Shard<Pass> {
     }
 
     /// Forgets what nobody needs of a cohort's log. If it is too long even so, those who
-    /// need the oldest have been too slow.
+    /// need the oldest have been too slow, or away too long: these are told when they come.
     pub(super) fn trim_log(&mut self, cohort: CohortId) {
-        let Some(log) = flow_log(self, cohort) else {
+        let Some(log) = self.flows.get(cohort).log else {
             return;
         };
-        loop {
-            let lagging = self.flows.get(cohort).roster.lagging();
+        // Others may fall into lag later, and need what the stream still holds of it.
+        let tail = self.log_of_tail(cohort, log);
+        let flow = self.flows.get(cohort);
+        if flow.away == 0 {
             let needs = |key: &ringcast_wire::ConnectionKey| self.log_needed(key.index());
-            // Others may fall into lag later, and need what the stream still holds of it.
-            let tail = self.log_of_tail(cohort, log);
-            let oldest = lagging.iter().filter_map(needs).min();
+            let oldest = flow.roster.lagging().iter().filter_map(needs).min();
             let oldest = oldest.map_or(tail, |oldest| oldest.min(tail));
-            self.logs.trim(log, oldest, &mut self.store);
-            if !self.is_too_long(log) {
-                return;
-            }
-            let mut any = false;
-            for place in 0..self.flows.get(cohort).roster.lagging().len() {
-                let key = self.flows.get(cohort).roster.lagging()[place];
-                if self.log_needed(key.index()).is_some_and(|at| at <= oldest) {
-                    self.doom(key, End::TooSlow);
-                    any = true;
-                }
-            }
-            if !any {
-                return;
+            self.forget_log(log, oldest);
+        }
+        if !self.is_too_long(log) {
+            return;
+        }
+        // More than has to be, so that the next messages need no look.
+        let limits = &self.settings.limits;
+        let (messages, bytes) = (limits.queue_messages * 7 / 8, limits.queue_bytes * 7 / 8);
+        let (deliveries, store) = (&self.deliveries, &self.store);
+        let cut = self.logs.last(log, messages, bytes, deliveries, store);
+        let cut = cut.min(tail);
+        for place in 0..self.flows.get(cohort).roster.lagging().len() {
+            let key = self.flows.get(cohort).roster.lagging()[place];
+            if self.log_needed(key.index()).is_some_and(|at| at < cut) {
+                let id = self.connections.at(key.index()).session;
+                self.break_session(id);
             }
         }
+        self.forget_log(log, cut);
     }
 
-    /// Where somebody in lag is in the log, unless it is going to be closed.
+    fn forget_log(&mut self, log: LogId, before: LogPosition) {
+        self.logs
+            .trim(log, before, &mut self.deliveries, &mut self.store);
+    }
+
+    /// Where somebody in lag is in the log, unless nobody is going to need that.
     fn log_needed(&self, index: u32) -> Option<LogPosition> {
+        let session = self.session(index);
         let is_doomed = self.connections.at(index).flags.has(Flags::DOOMED);
-        let lag = self.connections.client(index).lag?;
-        (!is_doomed).then(|| self.lags[lag as usize].log_at)
+        let is_over = session.is_broken || (is_doomed && !session.is_persistent());
+        let lag = session.lag?;
+        (!is_over).then(|| self.lags[lag as usize].log_at)
     }
 
     /// The first message of the log that the stream holds too.
     fn log_of_tail(&self, cohort: CohortId, log: LogId) -> LogPosition {
         let tail = self.flows.get(cohort).stream.tail(&self.pieces);
         let before = self.sequence_before(cohort, tail);
-        self.logs.after(log, before, &self.store)
+        self.logs.after(log, before, &self.deliveries, &self.store)
     }
 
-    /// There was no room for a message in the log: who needs it, now or when it falls into
-    /// lag, can not have it.
-    pub(super) fn break_log(&mut self, cohort: CohortId) {
-        self.flows.get_mut(cohort).is_log_broken = true;
+    /// There was no room in the log for messages up to this one: who needs them, now or when
+    /// it falls into lag, can not have them.
+    pub(super) fn break_log(&mut self, cohort: CohortId, sequence: u64) {
+        self.flows.get_mut(cohort).log_lacks = sequence;
         self.give_up_on_all(cohort);
     }
 
-    /// Those in lag can not have what they must not lose. Done once until somebody else
-    /// falls into lag.
+    /// Those in lag, and those who are away, can not have what they must not lose. Done once
+    /// until somebody else falls into lag.
     pub(super) fn give_up_on_all(&mut self, cohort: CohortId) {
         let flow = self.flows.get_mut(cohort);
         if std::mem::replace(&mut flow.gave_up, true) {
@@ -415,16 +462,16 @@ impl<Pass> Shard<Pass> {
         }
         for place in 0..flow.roster.lagging().len() {
             let key = self.flows.get(cohort).roster.lagging()[place];
-            self.doom(key, End::TooSlow);
+            let id = self.connections.at(key.index()).session;
+            self.break_session(id);
+        }
+        if let Some(log) = self.flows.get(cohort).log {
+            self.logs.lose(log, &mut self.deliveries, &mut self.store);
         }
     }
 
     pub(super) fn lag_mut(&mut self, index: u32) -> &mut Lag {
-        let lag = self.connections.client(index).lag.expect("it is in lag");
+        let lag = self.session(index).lag.expect("it is in lag");
         &mut self.lags[lag as usize]
     }
-}
-
-fn flow_log<Pass>(shard: &Shard<Pass>, cohort: CohortId) -> Option<LogId> {
-    shard.flows.get(cohort).log
 }

@@ -17,7 +17,7 @@ impl<Pass> Shard<Pass> {
     pub(super) fn look(&mut self, cohort: CohortId) {
         let head = self.flows.get(cohort).stream.head();
         let behind = head.0.saturating_sub(self.settings.limits.lag_bytes);
-        self.look_before(cohort, Position(behind), Flags::BLOCKED);
+        self.look_before(cohort, Position(behind), Flags::WAITS);
     }
 
     /// Whoever of a cohort stands before this position, and has one of these flags, falls

@@ -4,9 +4,11 @@
 //! It remembers which message was routed last when the subscription was made: of topics
 //! that changed since, the stream has the change.
 
+use super::private::reaches;
 use super::{OUTBOX_FILL, Shard};
 use crate::cohorts::Terms;
-use crate::connections::CursorId;
+use crate::deliveries::How;
+use crate::sessions::{CursorId, Queued};
 use crate::store::StoredId;
 use crate::topics::TopicId;
 use ringcast_codec::mqtt::{TopicFilter, TopicName};
@@ -23,12 +25,15 @@ pub(super) struct RetainedCursor {
     terms: Terms,
     /// The next topic to look at.
     at: u32,
-    /// Behind the last one.
-    end: u32,
     /// Messages up to this one are older than the subscription.
     sequence: u64,
-    /// That of the subscription made next by the same connection.
-    next: Option<CursorId>,
+}
+
+impl RetainedCursor {
+    /// Whether what it finds may have to be acknowledged.
+    pub(super) fn is_acknowledged(&self) -> bool {
+        self.terms.qos > 0
+    }
 }
 
 impl<Pass> Shard<Pass> {
@@ -40,69 +45,68 @@ impl<Pass> Shard<Pass> {
     /// A connection, which is apart at the end of what was routed, gets the retained
     /// messages that match.
     pub(super) fn send_retained(&mut self, index: u32, filter: TopicFilter<'_>, terms: Terms) {
-        let at = match filter.has_wildcards() {
-            true => 0,
-            // The one topic that it is, if it is known.
-            false => match self.routes.topic_named(filter.as_str().as_bytes()) {
-                Some(TopicId(topic)) => topic,
-                None => return,
-            },
+        if self.values.retained_count() == 0 {
+            return;
+        }
+        let id = self.connections.at(index).session;
+        if filter.has_wildcards() {
+            let number = self.retained.insert(RetainedCursor {
+                filter: filter.as_str().into(),
+                terms,
+                at: 0,
+                sequence: self.routing.sequence,
+            });
+            let cursor = CursorId::new(number as u32 + 1).expect("not zero");
+            self.push_queued(id, Queued::Retained(cursor));
+            return;
+        }
+        // The one topic that it is, if it is known.
+        let topic = self.routes.topic_named(filter.as_str().as_bytes());
+        let Some(message) = topic.and_then(|topic| self.values.retained(topic)) else {
+            return;
         };
-        let number = self.retained.insert(RetainedCursor {
-            filter: filter.as_str().into(),
-            terms,
-            at,
-            end: match filter.has_wildcards() {
-                true => u32::MAX,
-                false => at + 1,
-            },
-            sequence: self.routing.sequence,
-            next: None,
-        });
-        let id = CursorId::new(number as u32 + 1);
-        let mut last = None;
-        let mut next = self.connections.at(index).retained;
-        while let Some(cursor) = next {
-            last = Some(cursor);
-            next = self.cursor(cursor).next;
+        let Some(how) = self.how_retained(index, message, terms) else {
+            return;
+        };
+        match self.keep(message, how) {
+            Some(delivery) => {
+                self.push_queued(id, Queued::Message(delivery));
+            }
+            None => {
+                self.counters.not_kept += 1;
+                self.break_session(id);
+            }
         }
-        match last {
-            Some(last) => self.cursor_mut(last).next = id,
-            None => self.connections.at_mut(index).retained = id,
-        }
-        let key = self.connections.at(index).key;
-        self.list(key);
     }
 
-    /// Fills the outbox with retained messages. Returns whether it has all of them.
-    pub(super) fn fill_from_retained(&mut self, index: u32) -> bool {
-        let mut left = TOPICS_MAX;
-        while let Some(id) = self.connections.at(index).retained {
+    /// Fills the outbox with what a cursor finds. Returns whether it has found all.
+    pub(super) fn fill_from_retained(&mut self, index: u32, id: CursorId) -> bool {
+        for _ in 0..TOPICS_MAX {
             let RetainedCursor {
                 at,
-                end,
                 sequence,
                 terms,
                 ..
             } = *self.cursor(id);
-            if at >= end.min(self.values.end()) {
-                let cursor = self.retained.remove(id.get() as usize - 1);
-                self.connections.at_mut(index).retained = cursor.next;
-                continue;
+            if at >= self.values.end() {
+                return true;
             }
-            if left == 0 || self.connections.at(index).outbox.len() >= OUTBOX_FILL {
+            if self.connections.at(index).outbox.len() >= OUTBOX_FILL {
                 return false;
             }
-            left -= 1;
-            self.cursor_mut(id).at += 1;
             if let Some(message) = self.values.retained(TopicId(at))
                 && self.store.about(message).sequence <= sequence
                 && self.matches_filter(id, message)
+                && let Some(how) = self.how_retained(index, message, terms)
             {
-                self.send_retained_one(index, message, terms);
+                if !self.has_quota(index, how.qos) {
+                    return false;
+                }
+                self.send_stored(index, message, &how, None);
             }
+            self.cursor_mut(id).at += 1;
         }
-        true
+        false
     }
 
     fn matches_filter(&mut self, id: CursorId, message: StoredId) -> bool {
@@ -110,37 +114,37 @@ impl<Pass> Shard<Pass> {
         let parts = self.store.read(message, &mut self.message);
         let filter = TopicFilter::new(&cursor.filter).expect("was checked when it came");
         let topic = TopicName::from_bytes(parts.topic);
-        topic.is_ok_and(|topic| filter.matches(topic))
+        topic.is_ok_and(|topic| reaches(filter, topic))
     }
 
-    fn send_retained_one(&mut self, index: u32, message: StoredId, terms: Terms) {
+    /// How a client gets a retained message by a new subscription, if it does.
+    fn how_retained(&self, index: u32, message: StoredId, terms: Terms) -> Option<How> {
         let about = self.store.about(message);
         if terms.no_local && self.is_own(index, about) {
             // [MQTT-3.8.3-3]
-            return;
+            return None;
         }
         let is_over = about.expires_micros > 0 && about.expires_micros <= self.now.wall_micros();
         if is_over {
             // [MQTT-3.3.2-5]
-            return;
+            return None;
         }
-        let mut buffer = std::mem::take(&mut self.message);
-        let parts = self.store.read(message, &mut buffer);
-        let identifiers = Some(terms.identifier).filter(|identifier| *identifier > 0);
-        // [MQTT-3.3.1-8], [MQTT3-3.3.1-8]
-        self.deliver_alone(index, about, parts, true, identifiers.into_iter());
-        self.message = buffer;
+        let identifier = Some(terms.identifier).filter(|identifier| *identifier > 0);
+        Some(How {
+            qos: about.qos.min(terms.qos),
+            // [MQTT-3.3.1-8], [MQTT3-3.3.1-8]
+            retain: true,
+            identifiers: identifier.into_iter().collect(),
+            ..How::default()
+        })
     }
 
-    /// A connection is gone, and so are its cursors.
-    pub(super) fn drop_retained(&mut self, index: u32) {
-        while let Some(id) = self.connections.at_mut(index).retained.take() {
-            let cursor = self.retained.remove(id.get() as usize - 1);
-            self.connections.at_mut(index).retained = cursor.next;
-        }
+    /// A cursor is not needed any more.
+    pub(super) fn drop_cursor(&mut self, id: CursorId) {
+        self.retained.remove(id.get() as usize - 1);
     }
 
-    fn cursor(&self, id: CursorId) -> &RetainedCursor {
+    pub(super) fn cursor(&self, id: CursorId) -> &RetainedCursor {
         &self.retained[id.get() as usize - 1]
     }
 

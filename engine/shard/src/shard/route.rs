@@ -5,13 +5,17 @@
 //! with the rest of them; if the memory for a frame is still needed by a sweep, it waits
 //! until that is over.
 
+use super::private::is_private;
 use super::{Io, Shard};
 use crate::arena::{Frame, FrameNumber};
 use crate::cohorts::CohortId;
+use crate::control::{Membership, Redirect};
+use crate::deliveries::{DeliveryId, How};
 use crate::flow::WireForm;
 use crate::routes::{Match, Matches};
 use crate::store::{About, Parts, StoredId};
 use crate::topics::TopicId;
+use crate::window::shared_id;
 use ringcast_codec::market::SlowPolicy;
 use ringcast_codec::mqtt::{
     Properties, PropertyOwner, PublishFrame, QoS, SubscriptionIdentifier, TopicName,
@@ -33,8 +37,13 @@ pub(super) struct Routing {
     topic: Option<TopicId>,
     slow: SlowPolicy,
     frames: Variants,
+    deliveries: Kept,
     /// The message as it is stored, if it is; one user is this.
     stored: Option<StoredId>,
+    /// How many messages needed a packet identifier.
+    pub(super) identified: u64,
+    /// Whether this one does.
+    is_identified: bool,
     /// The record, while routing it goes on in another turn.
     record: Vec<u8>,
     is_in_record: bool,
@@ -50,11 +59,21 @@ pub(super) struct Routing {
 /// The frames of a message, by what makes them differ.
 #[derive(Debug, Default)]
 struct Variants {
-    /// By wire form and RETAIN.
-    plain: [[Option<FrameNumber>; 2]; WireForm::COUNT],
+    /// By wire form, RETAIN and quality of service.
+    plain: [[[Option<FrameNumber>; 3]; 2]; WireForm::COUNT],
     /// The last one with subscription identifiers, and what it is.
-    identified: Option<(WireForm, bool, FrameNumber)>,
+    identified: Option<(WireForm, bool, u8, FrameNumber)>,
     identifiers: Vec<SubscriptionIdentifier>,
+}
+
+/// The deliveries of a message that logs have, by what makes them differ. Each has a user
+/// here.
+#[derive(Debug, Default)]
+struct Kept {
+    /// By RETAIN and quality of service, without identifiers.
+    plain: [[Option<DeliveryId>; 3]; 2],
+    /// The last one with identifiers.
+    identified: Option<DeliveryId>,
 }
 
 /// Why routing a record stopped.
@@ -73,7 +92,10 @@ impl Routing {
             topic: None,
             slow: SlowPolicy::Queue,
             frames: Variants::default(),
+            deliveries: Kept::default(),
             stored: None,
+            identified: 0,
+            is_identified: false,
             record: Vec::new(),
             is_in_record: false,
             sequence: 0,
@@ -106,6 +128,7 @@ impl<Pass> Shard<Pass> {
         {
             records += 1;
             if record.kind != Kind::MESSAGE {
+                self.on_control(record.kind, record.body);
                 continue;
             }
             let Some(message) = Message::decode(record.body) else {
@@ -138,6 +161,18 @@ impl<Pass> Shard<Pass> {
         !self.routing.is_in_record
     }
 
+    /// What shards tell each other.
+    fn on_control(&mut self, kind: Kind, body: &[u8]) {
+        let handled = match kind {
+            Kind::MEMBERSHIP => {
+                Membership::decode(body).map(|changed| self.on_membership(&changed))
+            }
+            Kind::REDIRECT => Redirect::decode(body).map(|redirect| self.on_redirect(&redirect)),
+            _ => None,
+        };
+        self.counters.records_refused += u64::from(handled.is_none());
+    }
+
     /// Finds who gets a message, and keeps it where it is a last value.
     fn begin_record(&mut self, message: &Message<'_>) {
         self.counters.records += 1;
@@ -152,7 +187,13 @@ impl<Pass> Shard<Pass> {
         routing.next = 0;
         routing.frames.plain = Default::default();
         routing.frames.identified = None;
+        routing.is_identified = false;
         routing.sequence = message.sequence;
+        if is_own && message.publisher.packet_id > 0 {
+            let number = routing.read_back;
+            self.on_read_back(message.client_id, number);
+        }
+        let routing = &mut self.routing;
         if !is_deliverable(message) {
             self.counters.records_refused += 1;
             routing.matches.clear();
@@ -166,13 +207,18 @@ impl<Pass> Shard<Pass> {
             Some(topic) => self.routes.topics().slow(topic),
             None => self.routes.topics().slow_anew(message.topic),
         };
+        if is_private(message.topic) {
+            self.routing.matches.clear();
+            self.route_private(message);
+        }
+        self.route_shared(message);
         self.keep_values(message);
     }
 
-    /// The cohort of a client of this shard, if it is here.
+    /// The cohort of a client of this shard, if it has a session.
     fn cohort_of(&self, client_id: &[u8]) -> Option<CohortId> {
-        let key = self.connections.of_client(client_id)?;
-        Some(self.connections.at(key.index()).cohort)
+        let id = self.sessions.of_client(client_id)?;
+        Some(self.sessions.get(id).cohort)
     }
 
     fn keep_values(&mut self, message: &Message<'_>) {
@@ -205,14 +251,14 @@ impl<Pass> Shard<Pass> {
     }
 
     /// The message being routed as it is stored, which it is from now on if there is room.
-    fn stored(&mut self, message: &Message<'_>) -> Option<StoredId> {
+    pub(super) fn stored(&mut self, message: &Message<'_>) -> Option<StoredId> {
         if self.routing.stored.is_none() {
             let about = About {
                 sequence: message.sequence,
                 expires_micros: message.expires_micros,
                 qos: message.qos,
                 retain: message.retain,
-                publisher: self.connections.hash(message.client_id),
+                publisher: self.sessions.hash(message.client_id),
             };
             let parts = Parts {
                 topic: message.topic,
@@ -245,9 +291,7 @@ impl<Pass> Shard<Pass> {
             self.routing.next += 1;
             self.routing.appends_left -= 1;
         }
-        if let Some(stored) = self.routing.stored.take() {
-            self.store.release(stored);
-        }
+        self.forget_stored();
         Stopped::Done
     }
 
@@ -262,10 +306,25 @@ impl<Pass> Shard<Pass> {
                 .any(|at| routing.matches.at(at).cohort == cohort)
     }
 
+    /// A message was routed: nothing of it is needed here any more.
+    pub(super) fn forget_stored(&mut self) {
+        let Some(stored) = self.routing.stored.take() else {
+            return;
+        };
+        let kept = std::mem::take(&mut self.routing.deliveries);
+        let plain = kept.plain.into_iter().flatten().flatten();
+        for delivery in plain.chain(kept.identified) {
+            self.release(delivery);
+        }
+        self.store.release(stored);
+    }
+
     /// Appends it to one cohort's stream and log. `false` if it has to wait.
     fn append(&mut self, found: Match, message: &Message<'_>) -> bool {
         let flow = self.flows.get(found.cohort);
         let lagging = flow.roster.lagging().len();
+        let away = flow.away > 0;
+        let qos = found.qos.min(message.qos);
         if lagging < flow.roster.len() {
             if self.pieces.free_pages() == 0 && !self.free_pieces() {
                 return false;
@@ -280,11 +339,13 @@ impl<Pass> Shard<Pass> {
         // To make room for the frame, some of its receivers may have fallen into lag.
         let lagging = self.flows.get(found.cohort).roster.lagging().len();
         match self.routing.slow {
-            SlowPolicy::Queue if lagging > 0 => self.append_to_log(found.cohort, message),
-            SlowPolicy::Disconnect | SlowPolicy::Resync if lagging > 0 => {
+            SlowPolicy::Disconnect | SlowPolicy::Resync if lagging > 0 && qos == 0 => {
                 self.give_up_on_all(found.cohort);
             }
-            SlowPolicy::Drop => self.flows.get_mut(found.cohort).dropped += 1,
+            SlowPolicy::Disconnect if lagging > 0 => self.give_up_on_all(found.cohort),
+            SlowPolicy::Drop if qos == 0 => self.flows.get_mut(found.cohort).dropped += 1,
+            SlowPolicy::Conflate if qos == 0 => {}
+            _ if lagging > 0 || away && qos > 0 => self.append_to_log(found, message),
             _ => {}
         }
         true
@@ -292,8 +353,9 @@ impl<Pass> Shard<Pass> {
 
     fn append_frame(&mut self, cohort: CohortId, form: WireForm, number: FrameNumber) {
         let arena = &self.arenas[form as usize];
+        let frame = *arena.frame(number);
         let flow = self.flows.get_mut(cohort);
-        if arena.frame(number).bytes > flow.packet_bytes_max {
+        if frame.bytes > flow.packet_bytes_max {
             // [MQTT-3.1.2-25]: it is as if it had been sent.
             self.counters.oversize += 1;
             return;
@@ -301,13 +363,17 @@ impl<Pass> Shard<Pass> {
         let appended = flow.stream.append(number, arena, &mut self.pieces);
         debug_assert!(appended, "there was a page");
         self.laps[form as usize].enter(cohort, flow);
-        if matches!(
-            self.routing.slow,
-            SlowPolicy::Disconnect | SlowPolicy::Resync
-        ) {
-            flow.strict = flow.stream.head();
-        }
         let head = flow.stream.head();
+        if matches!(frame.class, SlowPolicy::Disconnect | SlowPolicy::Resync) {
+            flow.strict = head;
+        }
+        if frame.qos > 0 {
+            flow.acknowledged = head;
+        }
+        if frame.expires {
+            flow.dying = head;
+        }
+        let is_kept = frame.qos > 0 && flow.persistent > 0;
         let apart = flow.roster.apart().len();
         let receivers = flow.roster.len() - flow.roster.lagging().len();
         if apart > 0 && head.0 - flow.looked.0 > self.settings.limits.lag_bytes / 4 {
@@ -319,19 +385,57 @@ impl<Pass> Shard<Pass> {
         }
         self.counters.appends += 1;
         self.counters.deliveries += receivers as u64;
+        if is_kept && self.body_of(form as usize, number).is_none() {
+            self.counters.not_kept += 1;
+        }
     }
 
-    fn append_to_log(&mut self, cohort: CohortId, message: &Message<'_>) {
-        let stored = self.stored(message);
-        let Some(log) = self.flows.get(cohort).log else {
+    fn append_to_log(&mut self, found: Match, message: &Message<'_>) {
+        let Some(log) = self.flows.get(found.cohort).log else {
             return;
         };
-        let kept = stored.is_some_and(|id| self.logs.append(log, id, &mut self.store));
+        let kept = self.delivery_for(found, message).is_some_and(|delivery| {
+            let deliveries = &mut self.deliveries;
+            self.logs.append(log, delivery, deliveries, &self.store)
+        });
         if !kept {
-            self.break_log(cohort);
+            self.break_log(found.cohort, message.sequence);
         } else if self.logs.is_to_trim(log) || self.is_too_long(log) {
-            self.to_trim.push(cohort);
+            self.to_trim.push(found.cohort);
         }
+    }
+
+    /// The message as a log of this cohort has it.
+    fn delivery_for(&mut self, found: Match, message: &Message<'_>) -> Option<DeliveryId> {
+        let retain = message.retain && found.retain_as_published;
+        let qos = found.qos.min(message.qos);
+        let (row, column) = (usize::from(retain), usize::from(qos));
+        if found.identifiers == 0
+            && let Some(known) = self.routing.deliveries.plain[row][column]
+        {
+            return Some(known);
+        }
+        let identifiers = self.routing.matches.identifiers(self.routing.next);
+        let how = How {
+            qos,
+            retain,
+            identifiers: identifiers.collect(),
+            ..How::default()
+        };
+        if let Some(known) = self.routing.deliveries.identified
+            && *self.deliveries.how(known) == how
+        {
+            return Some(known);
+        }
+        let kept = self.keep_message(message, how)?;
+        let place = match found.identifiers {
+            0 => &mut self.routing.deliveries.plain[row][column],
+            _ => &mut self.routing.deliveries.identified,
+        };
+        if let Some(before) = place.replace(kept) {
+            self.release(before);
+        }
+        Some(kept)
     }
 
     fn after_appends(&mut self) {
@@ -351,15 +455,17 @@ impl<Pass> Shard<Pass> {
         message: &Message<'_>,
     ) -> Result<Option<FrameNumber>, Busy> {
         let retain = message.retain && found.retain_as_published;
+        let qos = found.qos.min(message.qos);
         // MQTT 3 has no identifiers.
         if found.identifiers == 0 || form == WireForm::Mqtt3 {
-            let known = self.routing.frames.plain[form as usize][usize::from(retain)];
+            let (row, column) = (usize::from(retain), usize::from(qos));
+            let known = self.routing.frames.plain[form as usize][row][column];
             if known.is_some() {
                 return Ok(known);
             }
             self.routing.frames.identifiers.clear();
-            let number = self.encode(form, retain, message)?;
-            self.routing.frames.plain[form as usize][usize::from(retain)] = number;
+            let number = self.encode(form, retain, qos, message)?;
+            self.routing.frames.plain[form as usize][row][column] = number;
             return Ok(number);
         }
         let Routing {
@@ -373,8 +479,8 @@ impl<Pass> Shard<Pass> {
                 .identifiers(*next)
                 .filter_map(SubscriptionIdentifier::new)
         };
-        if let Some((known_form, known_retain, number)) = frames.identified
-            && (known_form, known_retain) == (form, retain)
+        if let Some((known_form, known_retain, known_qos, number)) = frames.identified
+            && (known_form, known_retain, known_qos) == (form, retain, qos)
             && identifiers().eq(frames.identifiers.iter().copied())
         {
             return Ok(Some(number));
@@ -382,8 +488,8 @@ impl<Pass> Shard<Pass> {
         frames.identified = None;
         frames.identifiers.clear();
         frames.identifiers.extend(identifiers());
-        let number = self.encode(form, retain, message)?;
-        self.routing.frames.identified = number.map(|number| (form, retain, number));
+        let number = self.encode(form, retain, qos, message)?;
+        self.routing.frames.identified = number.map(|number| (form, retain, qos, number));
         Ok(number)
     }
 
@@ -392,13 +498,14 @@ impl<Pass> Shard<Pass> {
         &mut self,
         form: WireForm,
         retain: bool,
+        qos: u8,
         message: &Message<'_>,
     ) -> Result<Option<FrameNumber>, Busy> {
         // Taken, because making room for the frame may change anything but them.
         let identifiers = std::mem::take(&mut self.routing.frames.identifiers);
         let frame = PublishFrame {
             version: form.version(),
-            qos: QoS::AtMostOnce,
+            qos: QoS::from_bits(qos).expect("it is one"),
             retain,
             topic: TopicName::from_bytes(message.topic).ok(),
             message_expiry: seconds_left(message.expires_micros, self.now.wall_micros()),
@@ -428,19 +535,31 @@ impl<Pass> Shard<Pass> {
             return Err(Busy);
         }
         let arena = &mut self.arenas[form as usize];
-        if let Some(body) = StoredId::from_body(arena.next_evicts()) {
-            self.store.release(body);
+        if let Some(body) = DeliveryId::from_body(arena.next_evicts()) {
+            self.deliveries.release(body, &mut self.store);
         }
         self.laps[form as usize].before_frame(arena);
+        let qos = frame.qos as u8;
+        if qos > 0 && !std::mem::replace(&mut self.routing.is_identified, true) {
+            self.routing.identified += 1;
+        }
+        let class = match self.routing.slow {
+            // What is acknowledged is not lost.
+            slow if qos == 0 || slow == SlowPolicy::Disconnect => slow,
+            _ => SlowPolicy::Queue,
+        };
         let record = Frame {
             sequence: message.sequence,
             ingest_micros: message.ingest_micros,
             bytes: layout.len as u32,
-            topic: self.routing.topic.map_or(u32::MAX, |topic| topic.0),
-            class: self.routing.slow as u16,
+            q: self.routing.identified as u32,
+            class,
+            qos,
+            expires: message.expires_micros > 0,
             ..Frame::default()
         };
-        let number = arena.write(record, |place| frame.encode(&layout, None, place));
+        let packet_id = (qos > 0).then(|| shared_id(self.routing.identified));
+        let number = arena.write(record, |place| frame.encode(&layout, packet_id, place));
         self.counters.frames += 1;
         Ok(Some(number))
     }
@@ -449,10 +568,9 @@ impl<Pass> Shard<Pass> {
 /// The memory for a frame is still needed.
 struct Busy;
 
-/// Whether a record's parts are what may be sent to clients. Private topics are not served
-/// yet, and must not reach whoever subscribed to all.
+/// Whether a record's parts are what may be sent to clients.
 fn is_deliverable(message: &Message<'_>) -> bool {
-    !message.topic.starts_with(b"user/")
+    message.qos <= 2
         && TopicName::from_bytes(message.topic).is_ok()
         && (message.properties.is_empty()
             || Properties::new(message.properties, PropertyOwner::PublishFromClient).is_ok())

@@ -6,7 +6,7 @@
 
 use super::{OUTBOX_FILL, OUTBOX_SENT_MAX, SERVED_MAX, Shard};
 use crate::batch::{Outcome, Place};
-use crate::connections::Flags;
+use crate::connections::{Connection, Flags};
 use crate::end::End;
 use crate::roster::Region;
 use crate::stream::Position;
@@ -61,21 +61,26 @@ impl<Pass> Shard<Pass> {
             Region::Apart => self.compose_apart(index, has_all && !is_doomed),
             _ => self.compose_outbox(index, 0),
         }
-        if !has_all && self.serving.len() == before {
+        let is_held = self.connections.at(index).flags.has(Flags::HELD);
+        if !has_all && !is_held && self.serving.len() == before {
             // It was looked through topics that it does not get, and not through all.
             self.list(key);
         }
     }
 
-    /// Fills the outbox with what waits for room there. Returns whether nothing waits.
+    /// Fills the outbox with what waits for room there. Returns whether nothing waits, and
+    /// nothing keeps the connection where it is served.
     fn fill(&mut self, index: u32) -> bool {
         if self.connections.at(index).outbox.len() >= OUTBOX_FILL {
             return false;
         }
-        if self.connections.at(index).retained.is_some() && !self.fill_from_retained(index) {
-            return false;
+        let is_lagging = self.region(index) == Region::Lag;
+        let is_queued = self.connections.at(index).flags.has(Flags::QUEUED);
+        if is_queued && !self.fill_from_queue(index) {
+            // Fast service may begin behind it.
+            return is_lagging && !self.has_lag(index);
         }
-        self.region(index) != Region::Lag || self.fill_from_lag(index)
+        !is_lagging || self.fill_from_lag(index)
     }
 
     /// Gathers the outbox behind so many bytes of the same send.
@@ -109,7 +114,9 @@ impl<Pass> Shard<Pass> {
         let is_outbox_empty = connection.outbox.is_empty();
         let head = self.flows.get(connection.cohort).stream.head();
         if is_outbox_empty && with_stream {
-            if cursor < head {
+            if self.is_stale(index) {
+                self.fall(index);
+            } else if cursor < head {
                 self.compose_stream(index);
             } else if !self.step(index) {
                 self.list(key);
@@ -117,20 +124,57 @@ impl<Pass> Shard<Pass> {
             return;
         }
         let rest = self.rest_of_frame(index);
+        let to = Position(cursor.0 + rest);
+        if rest > OUTBOX_SENT_MAX as u64 {
+            // From where it lies, and by itself.
+            self.compose_piece(index, to);
+            return;
+        }
         let begin = self.serving.gathered();
-        self.gather_stream(index, Position(cursor.0 + rest));
+        self.gather_stream(index, to);
         self.compose_outbox(index, self.serving.gathered() - begin);
     }
 
-    /// A piece of its stream, from where it lies if that is one place.
+    /// Whether the next frame of a connection's stream says that its message lives longer
+    /// than it does: so late it is encoded anew [MQTT-3.3.2-6].
+    fn is_stale(&self, index: u32) -> bool {
+        let connection = self.connections.at(index);
+        let flow = self.flows.get(connection.cohort);
+        if connection.cursor >= flow.dying {
+            return false;
+        }
+        let arena = &self.arenas[flow.wire_form as usize];
+        let next = flow.stream.frame_at(connection.cursor, &self.pieces, arena);
+        next.is_some_and(|(number, begin)| {
+            let frame = arena.frame(number);
+            let age_micros = self.now.wall_micros().saturating_sub(frame.ingest_micros);
+            begin == connection.cursor && frame.expires && age_micros > 1_000_000
+        })
+    }
+
+    /// As much of its stream as one send takes, and as it may be sent.
     fn compose_stream(&mut self, index: u32) {
+        let connection = self.connections.at(index);
+        let cursor = connection.cursor;
+        let flow = self.flows.get(connection.cohort);
+        let arena = &self.arenas[flow.wire_form as usize];
+        let to = cursor.0 + u64::from(arena.piece_bytes_max());
+        let to = Position(flow.stream.head().0.min(to));
+        let to = self.end_of_quota(index, to);
+        if to == cursor {
+            self.connections.at_mut(index).flags.set(Flags::HELD);
+        } else {
+            self.compose_piece(index, to);
+        }
+    }
+
+    /// Its stream up to a position, from where it lies if that is one place.
+    fn compose_piece(&mut self, index: u32, to: Position) {
         let connection = self.connections.at(index);
         let (key, cursor) = (connection.key, connection.cursor);
         let flow = self.flows.get(connection.cohort);
         let form = flow.wire_form;
         let arena = &self.arenas[form as usize];
-        let to = cursor.0 + u64::from(arena.piece_bytes_max());
-        let to = Position(flow.stream.head().0.min(to));
         let mut stretches = flow.stream.stretches(cursor..to, &self.pieces, arena);
         let first = stretches.next();
         let is_one = stretches.next().is_none();
@@ -145,6 +189,37 @@ impl<Pass> Shard<Pass> {
         };
         let parts = Serving { rest: 0, outbox: 0 };
         self.serving.add(key, place, parts);
+    }
+
+    /// How far in its stream a connection may be sent, at most up to a position: up to the
+    /// first frame that has to wait for an acknowledgement.
+    fn end_of_quota(&mut self, index: u32, to: Position) -> Position {
+        let Connection {
+            cohort,
+            session,
+            cursor,
+            ..
+        } = *self.connections.at(index);
+        let flow = self.flows.get(cohort);
+        if cursor >= flow.acknowledged {
+            return to;
+        }
+        let arena = &self.arenas[flow.wire_form as usize];
+        let window = &self.sessions.get(session).window;
+        let mut room = window.room();
+        for stretch in flow.stream.stretches(cursor..to, &self.pieces, arena) {
+            for (_, frame) in stretch.frames(arena) {
+                if frame.at < stretch.range.start || frame.qos == 0 {
+                    continue;
+                }
+                if room == 0 || !window.allows(self.q_of(frame)) {
+                    let before = frame.at.0 - stretch.range.start.0;
+                    return Position(stretch.position.0 + before);
+                }
+                room -= 1;
+            }
+        }
+        to
     }
 
     fn gather_stream(&mut self, index: u32, to: Position) {
@@ -184,7 +259,9 @@ impl<Pass> Shard<Pass> {
         }
         let connection = self.connections.at_mut(index);
         if region == Region::Apart {
+            let from = connection.cursor;
             connection.cursor.0 += stream as u64;
+            self.note_served(index, from);
         }
         match outcome.failed {
             None => self.list_if_more(index),
@@ -195,6 +272,30 @@ impl<Pass> Shard<Pass> {
                 self.on_send_failed(key, reason);
             }
         }
+    }
+
+    /// Remembers what a connection was sent of its stream since it stood at a position.
+    fn note_served(&mut self, index: u32, from: Position) {
+        let Connection {
+            cohort,
+            session,
+            cursor,
+            ..
+        } = *self.connections.at(index);
+        let flow = self.flows.get(cohort);
+        let form = flow.wire_form as usize;
+        if from >= flow.acknowledged {
+            return;
+        }
+        let mut begun = std::mem::take(&mut self.begun);
+        self.frames_begun(cohort, from..cursor, &mut begun);
+        for &number in &begun {
+            if self.arenas[form].frame(number).qos > 0 {
+                self.take_off_shared(session, form, number);
+            }
+        }
+        begun.clear();
+        self.begun = begun;
     }
 
     pub(super) fn on_send_failed(&mut self, key: ConnectionKey, reason: Reason) {
@@ -209,7 +310,7 @@ impl<Pass> Shard<Pass> {
     fn list_if_more(&mut self, index: u32) {
         let connection = self.connections.at(index);
         let key = connection.key;
-        let waits = !connection.outbox.is_empty() || connection.retained.is_some();
+        let waits = !connection.outbox.is_empty() || connection.flags.has(Flags::QUEUED);
         let flow = self.flows.get(connection.cohort);
         let is_done = match flow.roster.region(connection.seat) {
             Region::Step(_) => !waits,

@@ -7,17 +7,19 @@
 //! undecoded.
 
 use super::input::Handled;
+use super::private::{is_of_user, may_see};
+use super::upward::UPWARD_MAX;
 use super::{BACKLOG_MAX, Io, Shard};
-use crate::cohorts::{CohortId, Terms};
-use crate::connections::Flags;
+use crate::cohorts::{CohortId, Form, Terms};
+use crate::connections::{Connection, Flags};
 use crate::end::End;
-use crate::log::LogPosition;
+use crate::flow::WireForm;
 use crate::roster::Region;
 use ringcast_codec::Progress;
 use ringcast_codec::mqtt::{
-    Decoder, Kind, Packet, Properties, ReasonCode, ReasonCodes, RetainHandling, Sender, Suback,
-    Subscribe, SubscriptionIdentifier, SubscriptionOptions, TopicFilter, Unsuback, Unsubscribe,
-    Version,
+    Decoder, Kind, Packet, Properties, QoS, ReasonCode, ReasonCodes, RetainHandling, Sender,
+    Suback, Subscribe, SubscriptionIdentifier, SubscriptionOptions, TopicFilter, Unsuback,
+    Unsubscribe, Version,
 };
 use ringcast_ring::{Corrupt, Position};
 use ringcast_wire::{ConnectionKey, Wire};
@@ -31,6 +33,9 @@ pub(super) struct Waiting {
     uplinked: u64,
     /// The reasons for those of its filters that are done with.
     reasons: Vec<u8>,
+    /// Whether it changes shared subscriptions, and what the shard had sent up when it had.
+    shares: bool,
+    shared_at: Option<u64>,
 }
 
 /// Filters that are done with in one turn.
@@ -64,6 +69,8 @@ impl<Pass> Shard<Pass> {
             ring,
             uplinked: self.uplinked,
             reasons: Vec::new(),
+            shares: false,
+            shared_at: None,
         });
         Handled::Waits
     }
@@ -111,12 +118,16 @@ impl<Pass> Shard<Pass> {
     /// Who waits for its subscription is not kept by sweeps that others need long for: it is
     /// served alone, up to what was routed.
     fn hurry(&mut self, index: u32) {
+        let is_held = self.connections.at(index).flags.has(Flags::HELD);
+        if is_held && self.region(index) == Region::Lag {
+            // What has to wait for acknowledgements, which may be behind the packet, must
+            // not keep it in lag.
+            self.queue_lag(index);
+        }
         if self.connections.at(index).flags.has(Flags::BLOCKED) {
             return;
         }
-        if let Region::Step(position) = self.region(index) {
-            self.set_apart(index, position);
-        }
+        self.be_apart(index);
         self.list(self.connections.at(index).key);
     }
 
@@ -164,9 +175,10 @@ impl<Pass> Shard<Pass> {
             if *left == 0 {
                 return Step::Later;
             }
-            let is_behind = self.backlog(index) > BACKLOG_MAX
+            let is_behind = self.is_far_behind(index)
                 || self.region(index) == Region::Lag
-                || !self.has_retained_room();
+                || !self.has_retained_room()
+                || self.upward.len() >= UPWARD_MAX;
             if is_behind {
                 return Step::Behind;
             }
@@ -180,6 +192,10 @@ impl<Pass> Shard<Pass> {
                 return Step::Done;
             }
             waiting.reasons.push(reason as u8);
+            waiting.shares |= is_shared(filter);
+        }
+        if !self.is_shared_everywhere(waiting) {
+            return Step::Behind;
         }
         let suback = Suback {
             packet_id: subscribe.packet_id,
@@ -199,32 +215,48 @@ impl<Pass> Shard<Pass> {
         options: SubscriptionOptions,
         identifier: u32,
     ) -> ReasonCode {
-        if let Err(reason) = self.may_subscribe(filter) {
+        if let Err(reason) = self.may_subscribe(index, filter) {
             return reason;
         }
         let from = self.connections.at(index).cohort;
-        let is_new = self.routes.cohorts().terms(from, filter).is_none();
+        let (shared, private) = (is_shared(filter), is_of_user(filter));
+        let is_new = match (shared, private) {
+            (true, _) => self.is_member(index, filter).is_none(),
+            (_, true) => self.private_terms(index, filter).is_none(),
+            _ => self.routes.cohorts().terms(from, filter).is_none(),
+        };
         let limit = self.settings.limits.subscriptions_per_connection;
-        if is_new && self.connections.client(index).subscriptions >= limit {
+        if is_new && self.session(index).subscriptions >= limit {
             return ReasonCode::QuotaExceeded;
         }
         let terms = Terms {
-            qos: 0,
+            qos: options.qos as u8,
             no_local: options.no_local,
             retain_as_published: options.retain_as_published,
             identifier,
         };
-        let Ok(to) = self.routes.subscribe(from, filter, terms) else {
+        let made = match (shared, private) {
+            (true, _) => self.join_share(index, filter, terms),
+            (_, true) => {
+                self.subscribe_private(index, filter, terms);
+                Ok(())
+            }
+            _ => self.routes.subscribe(from, filter, terms).map(|to| {
+                self.relocate(index, from, to);
+            }),
+        };
+        if made.is_err() {
             return ReasonCode::QuotaExceeded;
-        };
-        self.connections.client_mut(index).subscriptions += u32::from(is_new);
+        }
+        let id = self.connections.at(index).session;
+        self.sessions.get_mut(id).subscriptions += u32::from(is_new);
         self.counters.subscribed += 1;
-        self.relocate(index, from, to);
-        let sends_retained = match options.retain_handling {
-            RetainHandling::Send => true,
-            RetainHandling::SendIfNew => is_new,
-            RetainHandling::DoNotSend => false,
-        };
+        let sends_retained = !shared
+            && match options.retain_handling {
+                RetainHandling::Send => true,
+                RetainHandling::SendIfNew => is_new,
+                RetainHandling::DoNotSend => false,
+            };
         if sends_retained && self.values.retained_count() > 0 {
             // What its stream has is older: it goes first.
             self.take_backlog(index);
@@ -232,21 +264,38 @@ impl<Pass> Shard<Pass> {
             let key = self.connections.at(index).key;
             self.list(key);
         }
-        ReasonCode::Success
+        granted(options.qos)
     }
 
-    fn may_subscribe(&self, filter: TopicFilter<'_>) -> Result<(), ReasonCode> {
-        match filter.share() {
-            Ok(None) => {}
-            Ok(Some(_)) => return Err(ReasonCode::SharedSubscriptionsNotSupported),
-            Err(_) => return Err(ReasonCode::TopicFilterInvalid),
+    /// Whether so much waits for a connection that it has to take some before it subscribes
+    /// to more. What waits for acknowledgements is no reason.
+    fn is_far_behind(&self, index: u32) -> bool {
+        let is_held = self.connections.at(index).flags.has(Flags::HELD);
+        self.backlog(index) > BACKLOG_MAX && !is_held
+    }
+
+    /// Whether every shard knows of the changes of shared subscriptions that a packet made.
+    fn is_shared_everywhere(&self, waiting: &mut Waiting) -> bool {
+        if !waiting.shares {
+            return true;
         }
-        let mut levels = filter.levels();
-        if levels.next() == Some("user") {
-            // Private topics are not served yet: they are nobody's.
+        if !self.upward.is_empty() {
+            return false;
+        }
+        let at = *waiting.shared_at.get_or_insert(self.uplinked);
+        self.routing.read_back >= at
+    }
+
+    fn may_subscribe(&self, index: u32, filter: TopicFilter<'_>) -> Result<(), ReasonCode> {
+        let inner = match filter.share() {
+            Ok(None) => filter,
+            Ok(Some(share)) => share.filter,
+            Err(_) => return Err(ReasonCode::TopicFilterInvalid),
+        };
+        if !may_see(inner, self.session(index).user.as_deref()) {
             return Err(ReasonCode::NotAuthorized);
         }
-        if levels.count() >= self.settings.limits.topic_levels_max {
+        if inner.levels().count() > self.settings.limits.topic_levels_max {
             return Err(ReasonCode::TopicFilterInvalid);
         }
         Ok(())
@@ -264,23 +313,23 @@ impl<Pass> Shard<Pass> {
             if *left == 0 {
                 return Step::Later;
             }
-            if self.backlog(index) > BACKLOG_MAX || self.log_backlog(index) > BACKLOG_MAX {
+            if self.is_far_behind(index) || self.upward.len() >= UPWARD_MAX {
                 return Step::Behind;
             }
             *left -= 1;
-            // What waits in the log came while it was subscribed: it is not looked for later.
-            self.take_log_backlog(index);
-            let from = self.connections.at(index).cohort;
-            let reason = match self.routes.unsubscribe(from, filter) {
-                None => ReasonCode::NoSubscriptionExisted,
-                Some(Err(_)) => ReasonCode::ImplementationSpecificError,
-                Some(Ok(to)) => {
-                    self.connections.client_mut(index).subscriptions -= 1;
-                    self.relocate(index, from, to);
-                    ReasonCode::Success
+            if self.region(index) == Region::Lag {
+                // What it has not got it gets as it was subscribed to.
+                self.queue_lag(index);
+                if self.has_lag(index) {
+                    return Step::Later;
                 }
-            };
+            }
+            let reason = self.unsubscribe(index, filter);
             waiting.reasons.push(reason as u8);
+            waiting.shares |= is_shared(filter);
+        }
+        if !self.is_shared_everywhere(waiting) {
+            return Step::Behind;
         }
         let unsuback = Unsuback {
             packet_id: unsubscribe.packet_id,
@@ -291,25 +340,54 @@ impl<Pass> Shard<Pass> {
         Step::Done
     }
 
-    /// A connection is in another cohort now, at one point between two messages. What it
-    /// was not sent of its old stream goes before anything of the new one.
-    fn relocate(&mut self, index: u32, from: CohortId, to: CohortId) {
-        if from == to {
-            return;
+    /// Takes one subscription back, and returns what UNSUBACK says of it.
+    fn unsubscribe(&mut self, index: u32, filter: TopicFilter<'_>) -> ReasonCode {
+        let from = self.connections.at(index).cohort;
+        let was_there = if is_shared(filter) {
+            self.leave_share(index, filter)
+        } else if is_of_user(filter) {
+            self.unsubscribe_private(index, filter)
+        } else {
+            match self.routes.unsubscribe(from, filter) {
+                None => false,
+                Some(Err(_)) => return ReasonCode::ImplementationSpecificError,
+                Some(Ok(to)) => {
+                    self.relocate(index, from, to);
+                    true
+                }
+            }
+        };
+        if !was_there {
+            return ReasonCode::NoSubscriptionExisted;
         }
+        let id = self.connections.at(index).session;
+        self.sessions.get_mut(id).subscriptions -= 1;
+        ReasonCode::Success
+    }
+
+    /// A connection is in another cohort now, or its own has changed, at one point between
+    /// two messages. What it was not sent of its stream before goes before what comes now,
+    /// and is not looked for again by what it subscribes to now.
+    fn relocate(&mut self, index: u32, from: CohortId, to: CohortId) {
         let was_lagging = self.region(index) == Region::Lag;
         if self.backlog(index) > 0 {
             self.take_backlog(index);
         }
-        let connection = self.connections.at(index);
-        let (key, version) = (connection.key, connection.version);
-        let packet_bytes_max = self.connections.client(index).packet_bytes_max;
-        self.leave_flow(index);
-        if !self.flows.has_members(to) {
-            let form = crate::flow::WireForm::of(version);
-            self.flows.found(to, form, packet_bytes_max);
+        if from == to {
+            return;
         }
+        let connection = self.connections.at(index);
+        let (key, version, id) = (connection.key, connection.version, connection.session);
+        self.leave_flow(index);
+        let form = Form {
+            wire_form: WireForm::of(version) as u8,
+            packet_bytes_max: self.connections.client(index).packet_bytes_max,
+        };
+        self.found_unless_there(to, form);
         self.connections.at_mut(index).cohort = to;
+        let session = self.sessions.get_mut(id);
+        session.cohort = to;
+        self.flows.get_mut(to).persistent += u32::from(session.is_persistent());
         self.with_roster(index, |roster, _, moved| roster.join(key, moved));
         if was_lagging {
             self.enter_log(index);
@@ -318,19 +396,38 @@ impl<Pass> Shard<Pass> {
         }
     }
 
-    /// A connection's old log is behind it: it goes on at the end of that of its new
-    /// cohort.
-    fn enter_log(&mut self, index: u32) {
+    /// A connection is in its cohort's flow no more, and what only it needed is forgotten.
+    fn leave_flow(&mut self, index: u32) {
+        self.leave_roster(index);
         let cohort = self.connections.at(index).cohort;
-        let log = match self.flows.get(cohort).log {
-            Some(log) => log,
-            None => self.begin_log(cohort),
-        };
-        let end: LogPosition = self.logs.end_of(log);
-        let dropped = self.flows.get(cohort).dropped;
+        let is_persistent = self.session(index).is_persistent();
+        self.flows.get_mut(cohort).persistent -= u32::from(is_persistent);
+        self.end_log_if_unneeded(cohort);
+        self.trim_swept(cohort);
+    }
+
+    /// A connection in lag goes on at the end of the log of its new cohort.
+    fn enter_log(&mut self, index: u32) {
+        let Connection {
+            cohort, session, ..
+        } = *self.connections.at(index);
+        let before = *self.lag_mut(index);
+        self.remove_lag(session);
+        self.enter_log_behind(session, cohort, self.routing.sequence);
         let lag = self.lag_mut(index);
-        lag.log_at = end;
-        lag.dropped = dropped;
+        (lag.changed_to, lag.at_topic) = (before.changed_to, before.at_topic);
+    }
+}
+
+fn is_shared(filter: TopicFilter<'_>) -> bool {
+    matches!(filter.share(), Ok(Some(_)))
+}
+
+fn granted(qos: QoS) -> ReasonCode {
+    match qos {
+        QoS::AtMostOnce => ReasonCode::Success,
+        QoS::AtLeastOnce => ReasonCode::GrantedQos1,
+        QoS::ExactlyOnce => ReasonCode::GrantedQos2,
     }
 }
 

@@ -8,16 +8,20 @@
 //! apart.
 
 use super::Shard;
+use crate::arena::{Frame, FrameNumber};
 use crate::batch::Place;
 use crate::cohorts::CohortId;
+use crate::sessions::SessionId;
 use crate::stream::Position;
 use ringcast_wire::Wire;
 use std::ops::Range;
 
-/// Where the receiver of a sweep's send stood before.
+/// Where the receiver of a sweep's send stood before, and whether there is something in it
+/// that it acknowledges.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Swept {
     from: Position,
+    is_acknowledged: bool,
 }
 
 impl<Pass> Shard<Pass> {
@@ -64,15 +68,68 @@ impl<Pass> Shard<Pass> {
             let to = flow.roster.sweep_to(end);
             let place = self.place_of(cohort, from..to);
             let room = left.min(self.sweep_room(most));
-            let flow = self.flows.get_mut(cohort);
+            let flow = self.flows.get(cohort);
+            let is_acknowledged = from < flow.acknowledged;
+            let tag = Swept {
+                from,
+                is_acknowledged,
+            };
+            if is_acknowledged {
+                self.add_acknowledged(cohort, from..to, room, &place);
+            }
+            let flow = self.flows.get(cohort);
             let members = flow.roster.next_to_sweep(room);
             let count = members.len();
-            for key in members {
-                self.sweeping.add(*key, place.clone(), Swept { from });
+            for key in members.iter().filter(|_| !is_acknowledged) {
+                self.sweeping.add(*key, place.clone(), tag);
             }
-            flow.roster.swept(count, to);
+            self.flows.get_mut(cohort).roster.swept(count, to);
             left -= count;
         }
+    }
+
+    /// The same for a stretch with something that they acknowledge: who may not be sent all
+    /// of it is served alone.
+    fn add_acknowledged(
+        &mut self,
+        cohort: CohortId,
+        between: Range<Position>,
+        room: usize,
+        place: &Place,
+    ) {
+        let tag = Swept {
+            from: between.start,
+            is_acknowledged: true,
+        };
+        let mut begun = std::mem::take(&mut self.begun);
+        self.frames_begun(cohort, between, &mut begun);
+        begun.retain(|number| self.frame_of(cohort, *number).qos > 0);
+        let last = begun.last();
+        let last = last.map(|last| self.q_of(self.frame_of(cohort, *last)));
+        for key in self.flows.get(cohort).roster.next_to_sweep(room) {
+            let id = self.connections.at(key.index()).session;
+            match last {
+                Some(last) if !self.may_take_all(id, begun.len(), last) => {
+                    self.held.push((*key, tag.from));
+                }
+                _ => self.sweeping.add(*key, place.clone(), tag),
+            }
+        }
+        begun.clear();
+        self.begun = begun;
+        self.is_sweep_acknowledged = true;
+    }
+
+    fn frame_of(&self, cohort: CohortId, number: FrameNumber) -> &Frame {
+        let form = self.flows.get(cohort).wire_form;
+        self.arenas[form as usize].frame(number)
+    }
+
+    /// Whether a session may be sent so many frames that it acknowledges, the last of which
+    /// has this number.
+    fn may_take_all(&self, id: SessionId, count: usize, last: u64) -> bool {
+        let window = &self.sessions.get(id).window;
+        window.room() >= count && window.allows(last)
     }
 
     /// Where the bytes of a sweep lie, gathered if they lie apart.
@@ -97,8 +154,9 @@ impl<Pass> Shard<Pass> {
         self.counters.sent_bytes += bytes as u64;
         self.counters.sends += self.sweeping.len() as u64;
         self.counters.blocked += self.sweeping.failed() as u64;
+        self.note_begun();
         let mut at = 0;
-        while let Some((key, Swept { from }, outcome)) = self.sweeping.failure(at) {
+        while let Some((key, Swept { from, .. }, outcome)) = self.sweeping.failure(at) {
             at += 1;
             self.set_apart(key.index(), Position(from.0 + outcome.sent as u64));
             if let Some(reason) = outcome.failed {
@@ -106,6 +164,10 @@ impl<Pass> Shard<Pass> {
             }
         }
         self.sweeping.clear();
+        while let Some((key, from)) = self.held.pop() {
+            self.set_apart(key.index(), from);
+            self.list(key);
+        }
         // Only now is it known who still needs what was swept.
         while let Some(cohort) = self.swept.pop() {
             self.trim_swept(cohort);
@@ -113,5 +175,35 @@ impl<Pass> Shard<Pass> {
                 self.flows.soil(cohort);
             }
         }
+    }
+
+    /// Remembers what receivers of the batch were sent that they acknowledge. Those of one
+    /// cohort who stood at the same place got the same.
+    fn note_begun(&mut self) {
+        if !std::mem::take(&mut self.is_sweep_acknowledged) {
+            return;
+        }
+        let mut begun = std::mem::take(&mut self.begun);
+        let mut of = None;
+        for at in 0..self.sweeping.len() {
+            let (key, tag, outcome) = self.sweeping.outcome(at).expect("so many are there");
+            if !tag.is_acknowledged {
+                continue;
+            }
+            let connection = self.connections.at(key.index());
+            let (cohort, id) = (connection.cohort, connection.session);
+            let between = tag.from..Position(tag.from.0 + outcome.sent as u64);
+            if of != Some((cohort, between.clone())) {
+                self.frames_begun(cohort, between.clone(), &mut begun);
+                begun.retain(|number| self.frame_of(cohort, *number).qos > 0);
+                of = Some((cohort, between));
+            }
+            let form = self.flows.get(cohort).wire_form as usize;
+            for number in &begun {
+                self.take_off_shared(id, form, *number);
+            }
+        }
+        begun.clear();
+        self.begun = begun;
     }
 }

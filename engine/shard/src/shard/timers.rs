@@ -1,11 +1,13 @@
-//! Timers: who is silent for too long, and who takes nothing for too long.
+//! Timers: who is silent for too long, who takes nothing for too long, and who is away for
+//! too long.
 //!
 //! Whatever a client does only notes the time. Its entry in the wheel looks at the notes
 //! when it comes round, and is set anew.
 
 use super::Shard;
-use crate::connections::{Flags, State};
+use crate::connections::Flags;
 use crate::end::End;
+use crate::sessions::SessionId;
 
 /// Seconds for which a client may take nothing of what it is sent alone.
 const STALLED_SECONDS_MAX: u32 = 30;
@@ -18,15 +20,16 @@ impl<Pass> Shard<Pass> {
     pub(super) fn tick(&mut self) {
         let now = self.now.seconds();
         for _ in 0..DUE_MAX {
-            let Some(index) = self.wheel.next_due(now.into()) else {
+            let Some(number) = self.wheel.next_due(now.into()) else {
                 return;
             };
-            let connection = self.connections.at(index);
-            if connection.state == State::Open {
-                match self.overdue(index) {
+            let id = SessionId(number);
+            match self.sessions.get(id).connection() {
+                None => self.age(id),
+                Some(index) => match self.overdue(index) {
                     Some(end) => self.doom(self.connections.at(index).key, end),
-                    None => self.arm(index),
-                }
+                    None => self.arm(id),
+                },
             }
         }
     }
@@ -47,18 +50,24 @@ impl<Pass> Shard<Pass> {
             client.last_in = now;
         }
         let silence = now.saturating_sub(client.last_in);
-        (client.silence_max > 0 && silence >= client.silence_max).then_some(End::KeepAlive)
+        // Whole seconds, of which neither the first nor the last need be whole.
+        (client.silence_max > 0 && silence > client.silence_max).then_some(End::KeepAlive)
     }
 
-    /// Sets a client's entry for when it is to be looked at next.
-    pub(super) fn arm(&mut self, index: u32) {
+    /// Sets a session's entry for when it is to be looked at next.
+    pub(super) fn arm(&mut self, id: SessionId) {
         let now = self.now.seconds();
-        let client = self.connections.client(index);
-        let silence_ends = match client.silence_max {
-            0 => u32::MAX,
-            most => client.last_in.saturating_add(most),
+        let next = match self.sessions.get(id).connection() {
+            None => self.age_next(id).max(now + 1),
+            Some(index) => {
+                let client = self.connections.client(index);
+                let silence_ends = match client.silence_max {
+                    0 => u32::MAX,
+                    most => client.last_in.saturating_add(most + 1),
+                };
+                silence_ends.clamp(now + 1, now + STALLED_SECONDS_MAX)
+            }
         };
-        let next = silence_ends.clamp(now + 1, now + STALLED_SECONDS_MAX);
-        self.wheel.set(index, next.into());
+        self.wheel.set(id.0, next.into());
     }
 }

@@ -185,13 +185,16 @@ pub(crate) fn tiny() -> Settings {
     Settings {
         home: 3,
         connections: 24,
-        cohorts: 24,
+        sessions: 40,
+        cohorts: 40,
         filters: 64,
         subscriptions: 400,
+        share_filters: 16,
         topics: 40,
         arena_bytes: 64 * 1024,
         stored_bytes: 256 * 1024,
         outbox_bytes: 512 * 1024,
+        flight_bytes: 64 * 1024,
         input_bytes: 64 * 1024,
         turn_sends_max: 256,
         limits: Limits {
@@ -203,6 +206,10 @@ pub(crate) fn tiny() -> Settings {
             lag_bytes: 8 * 1024,
             queue_messages: 400,
             queue_bytes: 64 * 1024,
+            inflight_max: 20,
+            session_expiry_seconds_max: 3_600,
+            topic_aliases_max: 3,
+            share_members_max: 100,
         },
         classes: DeliveryClasses::new(vec![
             class("conflate/#", SlowPolicy::Conflate),
@@ -285,6 +292,12 @@ impl World {
         let mut any = false;
         while let Some(record) = batch.next_record().expect("the uplink is one") {
             any = true;
+            if record.kind != Kind::MESSAGE {
+                let body = self.ring.claim(record.body.len(), record.kind);
+                body.expect("the shard keeps up")
+                    .copy_from_slice(record.body);
+                continue;
+            }
             let message = Message::decode(record.body).expect("a message");
             self.sequence += 1;
             let message = Message {
