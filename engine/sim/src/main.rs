@@ -126,7 +126,7 @@ fn tell(plan: &Plan, outcome: &Outcome, failure: &Failure, shrinks: bool) {
     print_failure(plan, failure);
     if shrinks {
         println!("\nsmaller:");
-        let (plan, outcome) = shrink(plan, outcome.clone());
+        let (plan, outcome) = shrink(plan, outcome.clone(), Plan::run);
         if let Some(failure) = &outcome.failure {
             print_failure(&plan, failure);
         }

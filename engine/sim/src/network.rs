@@ -13,7 +13,6 @@
 use crate::kind::{Counts, Kind};
 use crate::random::{Random, Ratio};
 use ringcast_wire::{ConnectionKey, Event, LINGER_MILLIS};
-use std::collections::VecDeque;
 
 /// Names a connection; no other ever has the name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -121,8 +120,8 @@ struct Due {
 /// One connection.
 #[derive(Debug)]
 struct Pipe {
-    to_server: VecDeque<u8>,
-    to_client: VecDeque<u8>,
+    to_server: Bytes,
+    to_client: Bytes,
     /// Bytes that the server's socket holds.
     capacity: usize,
     client: End,
@@ -133,6 +132,45 @@ struct Pipe {
     is_blocked: bool,
     /// An event says that input is there.
     is_announced: bool,
+}
+
+/// A queue of bytes.
+#[derive(Debug, Default)]
+struct Bytes {
+    bytes: Vec<u8>,
+    /// Those before are gone.
+    begin: usize,
+}
+
+impl Bytes {
+    fn all(&self) -> &[u8] {
+        &self.bytes[self.begin..]
+    }
+
+    fn len(&self) -> usize {
+        self.all().len()
+    }
+
+    fn is_empty(&self) -> bool {
+        self.all().is_empty()
+    }
+
+    fn push(&mut self, bytes: &[u8]) {
+        // Moved seldom enough to cost each byte a step or two.
+        if self.begin > self.len() {
+            self.bytes.drain(..self.begin);
+            self.begin = 0;
+        }
+        self.bytes.extend_from_slice(bytes);
+    }
+
+    fn skip(&mut self, count: usize) {
+        self.begin += count;
+    }
+
+    fn clear(&mut self) {
+        self.begin = self.bytes.len();
+    }
 }
 
 /// How far one end is.
@@ -213,8 +251,8 @@ impl Network {
     pub fn connect(&mut self, capacity: usize) -> SocketId {
         let number = self.pipes.len() as u32;
         self.pipes.push(Some(Pipe {
-            to_server: VecDeque::new(),
-            to_client: VecDeque::new(),
+            to_server: Bytes::default(),
+            to_client: Bytes::default(),
             capacity,
             client: End::Open,
             server: End::Open,
@@ -246,7 +284,7 @@ impl Network {
             return bytes.len();
         }
         let count = bytes.len().min(INPUT_BYTES_MAX - pipe.to_server.len());
-        pipe.to_server.extend(&bytes[..count]);
+        pipe.to_server.push(&bytes[..count]);
         if count > 0 {
             self.announce(socket);
         }
@@ -266,7 +304,8 @@ impl Network {
             };
         }
         let count = pipe.to_client.len().min(most);
-        let bytes = pipe.to_client.drain(..count).collect();
+        let bytes = pipe.to_client.all()[..count].to_vec();
+        pipe.to_client.skip(count);
         self.tell_room(socket);
         Taken::Bytes(bytes)
     }
@@ -389,14 +428,14 @@ impl Network {
     #[must_use]
     pub fn peek(&self, socket: SocketId) -> Option<(Vec<u8>, bool)> {
         let pipe = self.pipes.get(socket.0 as usize)?.as_ref()?;
-        let bytes = pipe.to_server.iter().copied().collect();
+        let bytes = pipe.to_server.all().to_vec();
         Some((bytes, pipe.client == End::Open))
     }
 
     /// The door has read so much.
     pub fn skip(&mut self, socket: SocketId, bytes: usize) {
         if let Some(pipe) = self.pipe(socket) {
-            pipe.to_server.drain(..bytes);
+            pipe.to_server.skip(bytes);
         }
     }
 
@@ -545,11 +584,8 @@ impl Network {
             self.counts.count(Kind::SplitRead);
         }
         let pipe = self.pipe(socket).expect("it is open");
-        let (first, second) = pipe.to_server.as_slices();
-        let from_first = count.min(first.len());
-        buffer[..from_first].copy_from_slice(&first[..from_first]);
-        buffer[from_first..count].copy_from_slice(&second[..count - from_first]);
-        pipe.to_server.drain(..count);
+        buffer[..count].copy_from_slice(&pipe.to_server.all()[..count]);
+        pipe.to_server.skip(count);
         let more = !pipe.to_server.is_empty() || pipe.client != End::Open;
         if more && hides {
             self.counts.count(Kind::HiddenInput);
@@ -589,7 +625,7 @@ impl Network {
             self.counts.count(Kind::ShortSend);
         }
         let pipe = self.pipe(socket).expect("it is open");
-        pipe.to_client.extend(&bytes[..count]);
+        pipe.to_client.push(&bytes[..count]);
         if count > 0 {
             let taken = bytes[..count].to_vec();
             self.tape.push((socket, Output::Bytes(taken)));

@@ -276,17 +276,21 @@ impl<Pass> Shard<Pass> {
         let cohort = self.connections.at(index).cohort;
         let topic = self.next_changed(cohort, &lag)?;
         let changed = self.values.changed(topic);
-        if changed == self.routing.sequence && self.is_still_to_get(cohort) {
-            return None;
-        }
         let lag = self.lag_mut(index);
         (lag.at_topic, lag.changed_to) = (Some(topic), changed);
         Some(self.values.last(topic))
     }
 
     /// The topic that changed first after what somebody in lag was told. Topics that its
-    /// cohort has not subscribed to may be among them.
+    /// cohort has not subscribed to may be among them, and none whose change its stream is
+    /// still to get.
     fn next_changed(&mut self, cohort: CohortId, lag: &Lag) -> Option<TopicId> {
+        let topic = self.first_changed(cohort, lag)?;
+        let is_routed = self.values.changed(topic) < self.routing.sequence;
+        (is_routed || !self.is_still_to_get(cohort)).then_some(topic)
+    }
+
+    fn first_changed(&mut self, cohort: CohortId, lag: &Lag) -> Option<TopicId> {
         if self.has_few_topics(cohort) {
             let filters = self.routes.cohorts().set(cohort);
             let topic_of = |filter| self.routes.topic_of(filter, &mut self.message);
