@@ -30,16 +30,17 @@ impl PropertyBlock {
         self
     }
 
-    /// Adds those of a PUBLISH that reach its subscribers unchanged and in
-    /// order [MQTT-3.3.2-17], [MQTT-3.3.2-18]: all but topic alias and
-    /// subscription identifiers, which concern one connection, and message
-    /// expiry, which is counted down.
+    /// Adds those of a PUBLISH, or of a will, that reach its subscribers
+    /// unchanged and in order [MQTT-3.3.2-17], [MQTT-3.3.2-18]: all but topic
+    /// alias and subscription identifiers, which concern one connection, a
+    /// will's delay, and message expiry, which is counted down.
     pub fn push_forwarded(&mut self, properties: Properties<'_>) -> &mut Self {
         for property in properties.iter() {
             match property {
                 Property::TopicAlias(_)
                 | Property::SubscriptionIdentifier(_)
-                | Property::MessageExpiryInterval(_) => {}
+                | Property::MessageExpiryInterval(_)
+                | Property::WillDelayInterval(_) => {}
                 forwarded => {
                     self.push(forwarded);
                 }

@@ -34,6 +34,8 @@ pub(crate) struct How {
     pub(crate) qos: u8,
     /// What the frame says.
     pub(crate) retain: bool,
+    /// Whether values before it were left out, which the message says then.
+    pub(crate) is_conflated: bool,
     /// The shared subscription that chose its receiver.
     pub(crate) group: Option<GroupId>,
     /// How often that was tried.

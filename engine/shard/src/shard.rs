@@ -106,6 +106,8 @@ pub struct Shard<Pass> {
     swept: Vec<CohortId>,
     /// Those whom it leaves out, for they have to acknowledge something first.
     held: Vec<(ConnectionKey, Position)>,
+    /// Whether somebody acknowledges something of the batch.
+    is_sweep_acknowledged: bool,
     serving: Batch<serve::Serving>,
     sweeping: Batch<sweep::Swept>,
     /// Taken while they are looked at.
@@ -260,6 +262,7 @@ impl<Pass> Shard<Pass> {
             to_trim: Vec::with_capacity(1_024),
             swept: Vec::with_capacity(SENDS_MAX),
             held: Vec::with_capacity(SENDS_MAX),
+            is_sweep_acknowledged: false,
             serving: Batch::new(),
             sweeping: Batch::new(),
             events: Vec::with_capacity(EVENTS_MAX),

@@ -205,8 +205,7 @@ impl Story {
         let before = client.peer.take();
         client.reconnected = true;
         client.manner = manner;
-        client.has_connack = false;
-        client.rest.clear();
+        let had_connack = std::mem::take(&mut client.has_connack);
         client.owes.clear();
         client.requests.clear();
         let goes_on = std::mem::replace(&mut client.is_persistent, !is_new);
@@ -216,10 +215,10 @@ impl Story {
         let peer = self.world.connect(&connect, b"");
         self.clients[at].peer = Some(peer);
         if let Some(before) = before {
-            self.look_back(before, What::Reset);
+            self.look_back(at, before, had_connack);
         }
         if let Some(left) = self.clients[at].left.take() {
-            self.look_back(left, What::Reset);
+            self.look_back(at, left, had_connack);
         }
         self.see(peer, What::Opened);
         self.see(peer, What::ToServer(bytes));
@@ -229,13 +228,26 @@ impl Story {
         ));
     }
 
-    /// What was sent on a connection that is over, and that its client did not see.
-    fn look_back(&mut self, peer: Peer, how: What) {
+    /// What was sent on a connection that is over, and that its client did not see. If its
+    /// session was lost when that began, no later CONNACK will say so.
+    fn look_back(&mut self, at: usize, peer: Peer, had_connack: bool) {
         let bytes = self.world.wire.take(peer);
+        let client = &mut self.clients[at];
+        let mut all = std::mem::take(&mut client.rest);
+        all.extend(&bytes);
+        let mut kept = had_connack || !self.has_small_queues;
+        packets(client.version, &all, |packet| {
+            if let Packet::Connack(connack) = packet {
+                kept = connack.session_present;
+            }
+        });
+        if !kept {
+            client.forget();
+        }
         if !bytes.is_empty() {
             self.see(peer, What::ToClient(bytes));
         }
-        self.see(peer, how);
+        self.see(peer, What::Reset);
     }
 
     fn subscribe(&mut self, at: usize) {
@@ -310,7 +322,7 @@ impl Story {
         let token = self.sent.len();
         let size = *self.random.of(&[0, 1, 30, 200]);
         self.sent.push(Sent {
-            topic: *self.random.of(&TOPICS),
+            topic: self.random.of::<&str>(&TOPICS),
             qos: *self.random.of(&QOS),
             size,
             sequences: Vec::new(),
@@ -376,7 +388,6 @@ impl Story {
         self.world.wire.end(peer);
         let client = &mut self.clients[at];
         client.left = client.peer.take();
-        client.rest.clear();
         client.owes.clear();
         if !client.is_persistent {
             client.forget();
@@ -489,6 +500,7 @@ impl Story {
             let client = &mut self.clients[at];
             assert!(self.has_small_queues, "{peer}: closed");
             client.peer = None;
+            client.rest.clear();
             client.owes.clear();
             if !client.is_persistent {
                 client.forget();

@@ -228,14 +228,15 @@ impl<Pass> Shard<Pass> {
     /// What the time does to a session that is away.
     pub(super) fn age(&mut self, id: SessionId) {
         let session = self.sessions.get(id);
+        // Whole seconds, of which neither the first nor the last need be whole.
         let away_for = self.now.seconds() - session.away_since;
         let will = session.will();
-        if session.expiry_seconds != u32::MAX && away_for >= session.expiry_seconds {
+        if session.expiry_seconds != u32::MAX && away_for > session.expiry_seconds {
             self.counters.sessions_expired += 1;
             self.end_session(id);
             return;
         }
-        if will.is_some_and(|will| away_for >= will.delay_seconds) {
+        if will.is_some_and(|will| away_for > will.delay_seconds) {
             self.publish_will(id);
         }
         self.arm(id);
@@ -248,5 +249,6 @@ impl<Pass> Shard<Pass> {
         session
             .away_since
             .saturating_add(session.expiry_seconds.min(delay))
+            .saturating_add(1)
     }
 }

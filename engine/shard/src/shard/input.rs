@@ -100,8 +100,9 @@ impl<Pass> Shard<Pass> {
                 _ => drop(kept.drain(..used)),
             }
         }
+        let keeps = !kept.is_empty();
         self.connections.client_mut(key.index()).input = kept;
-        if self.input_bytes > self.settings.input_bytes {
+        if keeps && self.input_bytes > self.settings.input_bytes {
             self.doom(key, End::Quota);
         }
     }

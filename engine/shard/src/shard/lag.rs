@@ -19,7 +19,7 @@ use crate::stream::Position;
 use crate::topics::TopicId;
 use arrayvec::ArrayVec;
 use ringcast_codec::Progress;
-use ringcast_codec::market::{SlowPolicy, as_conflated};
+use ringcast_codec::market::SlowPolicy;
 use ringcast_codec::mqtt::{
     Decoder, PACKET_BYTES_MAX, Packet, Publish, Sender, SubscriptionIdentifier,
 };
@@ -193,11 +193,31 @@ impl<Pass> Shard<Pass> {
         self.fill_from_log(index) & self.fill_from_values(index)
     }
 
-    /// Whether a connection in lag has got all of its cohort's log.
-    pub(super) fn has_log(&self, index: u32) -> bool {
-        let lag = self.session(index).lag.expect("it is in lag");
-        let log = self.flows.get(self.connections.at(index).cohort).log;
-        log.is_none_or(|log| self.lags[lag as usize].log_at >= self.logs.end_of(log))
+    /// Whether there is anything in its cohort's log, or among last values, that a connection
+    /// in lag has not got.
+    pub(super) fn has_lag(&mut self, index: u32) -> bool {
+        let cohort = self.connections.at(index).cohort;
+        let lag = *self.lag_mut(index);
+        let log = self.flows.get(cohort).log;
+        log.is_some_and(|log| lag.log_at < self.logs.end_of(log))
+            || self.next_changed(cohort, &lag).is_some()
+    }
+
+    /// What a connection in lag has not got moves to its queue.
+    pub(super) fn queue_lag(&mut self, index: u32) {
+        let id = self.connections.at(index).session;
+        self.queue_log(id);
+        for _ in 0..TOPICS_MAX {
+            let Some(message) = self.next_value(index) else {
+                return;
+            };
+            if let Some(message) = message
+                && let Some(how) = self.how_last(index, message)
+                && let Some(delivery) = self.keep(message, how)
+            {
+                self.give(id, delivery);
+            }
+        }
     }
 
     /// Fills it with what is in the log.
@@ -231,34 +251,34 @@ impl<Pass> Shard<Pass> {
     }
 
     /// Fills it with last values that changed.
-    pub(super) fn fill_from_values(&mut self, index: u32) -> bool {
+    fn fill_from_values(&mut self, index: u32) -> bool {
         for _ in 0..TOPICS_MAX {
             if self.connections.at(index).outbox.len() >= OUTBOX_FILL {
                 return false;
             }
-            if !self.next_of_values(index) {
+            let Some(message) = self.next_value(index) else {
                 return true;
+            };
+            if let Some(message) = message
+                && let Some(how) = self.how_last(index, message)
+            {
+                self.send_stored(index, message, &how, None);
+                self.counters.lag_deliveries += 1;
             }
         }
         false
     }
 
-    /// Puts the last value of the topic that changed next into the outbox, if one did.
-    /// Looks at one topic.
-    fn next_of_values(&mut self, index: u32) -> bool {
+    /// The last value of the topic that changed next after what a connection in lag was told,
+    /// if one did and it is kept. It counts as told then.
+    fn next_value(&mut self, index: u32) -> Option<Option<StoredId>> {
         let lag = *self.lag_mut(index);
         let cohort = self.connections.at(index).cohort;
-        let Some(topic) = self.next_changed(cohort, &lag) else {
-            return false;
-        };
-        let lag = self.lag_mut(index);
-        lag.at_topic = Some(topic);
+        let topic = self.next_changed(cohort, &lag)?;
         let changed = self.values.changed(topic);
-        self.lag_mut(index).changed_to = changed;
-        if let Some(message) = self.values.last(topic) {
-            self.send_last(index, message);
-        }
-        true
+        let lag = self.lag_mut(index);
+        (lag.at_topic, lag.changed_to) = (Some(topic), changed);
+        Some(self.values.last(topic))
     }
 
     /// The topic that changed first after what somebody in lag was told. Topics that its
@@ -293,50 +313,27 @@ impl<Pass> Shard<Pass> {
         set.len() <= SHARED_FILTERS_MAX && set.all(|id| !cohorts.filters().has_wildcards(id))
     }
 
-    /// Sends a last value to one connection, as its subscriptions have it, marked as
-    /// conflated. What it acknowledges stands in the log.
-    fn send_last(&mut self, index: u32, message: StoredId) {
+    /// How a connection in lag gets a last value, if it does: not if it acknowledges it, for
+    /// then it stands in the log.
+    fn how_last(&mut self, index: u32, message: StoredId) -> Option<How> {
         let about = self.store.about(message);
         if about.expires_micros > 0 && about.expires_micros <= self.now.wall_micros() {
-            return;
+            return None;
         }
-        let mut buffer = std::mem::take(&mut self.message);
-        let parts = self.store.read(message, &mut buffer);
-        let mut marked = std::mem::take(&mut self.marked);
-        let parts = match as_conflated(parts.payload) {
-            Some(pieces) => {
-                marked.clear();
-                pieces
-                    .iter()
-                    .for_each(|piece| marked.extend_from_slice(piece));
-                Parts {
-                    payload: &marked,
-                    ..parts
-                }
-            }
-            None => parts,
-        };
-        let cohort = self.connections.at(index).cohort;
-        let hash = self.settings.hasher.topic(parts.topic);
-        let is_own = self.is_own(index, about);
         let mut matches = std::mem::take(&mut self.matches);
-        let found = self
-            .routes
-            .delivery(cohort, (hash, parts.topic), is_own, &mut matches);
-        let found = found.filter(|found| found.qos.min(about.qos) == 0);
-        if found.is_some() && !is_private(parts.topic) {
-            let how = How {
-                identifiers: matches.identifiers(0).collect(),
-                ..How::default()
-            };
-            if self.encode_parts(index, about, parts, &how, false) {
-                self.post(index);
-            }
-            self.counters.lag_deliveries += 1;
-        }
+        let is_own = self.is_own(index, about);
+        let cohort = self.connections.at(index).cohort;
+        let parts = self.store.read(message, &mut self.message);
+        let topic = (self.settings.hasher.topic(parts.topic), parts.topic);
+        let found = self.routes.delivery(cohort, topic, is_own, &mut matches);
+        let found = found.filter(|found| found.qos.min(about.qos) == 0 && !is_private(topic.1));
+        let how = found.map(|_| How {
+            is_conflated: true,
+            identifiers: matches.identifiers(0).collect(),
+            ..How::default()
+        });
         self.matches = matches;
-        self.marked = marked;
-        self.message = buffer;
+        how
     }
 
     /// Whether a client published a message itself.
@@ -424,11 +421,13 @@ impl<Pass> Shard<Pass> {
             .trim(log, before, &mut self.deliveries, &mut self.store);
     }
 
-    /// Where somebody in lag is in the log, unless it is going to be closed.
+    /// Where somebody in lag is in the log, unless nobody is going to need that.
     fn log_needed(&self, index: u32) -> Option<LogPosition> {
+        let session = self.session(index);
         let is_doomed = self.connections.at(index).flags.has(Flags::DOOMED);
-        let lag = self.session(index).lag?;
-        (!is_doomed).then(|| self.lags[lag as usize].log_at)
+        let is_over = session.is_broken || (is_doomed && !session.is_persistent());
+        let lag = session.lag?;
+        (!is_over).then(|| self.lags[lag as usize].log_at)
     }
 
     /// The first message of the log that the stream holds too.

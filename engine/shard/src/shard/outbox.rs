@@ -18,6 +18,7 @@ use crate::sessions::SessionId;
 use crate::store::{About, Parts, StoredId};
 use crate::stream::{Pieces, Position};
 use crate::window::{Flight, shared_id};
+use ringcast_codec::market::as_conflated;
 use ringcast_codec::mqtt::{Packet, PacketId, Property, PublishFrame, QoS, SubscriptionIdentifier};
 use ringcast_wire::ConnectionKey;
 use smallvec::SmallVec;
@@ -109,14 +110,23 @@ impl<Pass> Shard<Pass> {
     fn encode_alone(&mut self, index: u32, message: StoredId, how: &How, dup: bool) -> bool {
         let about = self.store.about(message);
         let mut buffer = std::mem::take(&mut self.message);
-        let parts = self.store.read(message, &mut buffer);
+        let mut marked = std::mem::take(&mut self.marked);
+        let mut parts = self.store.read(message, &mut buffer);
+        if let Some(pieces) = as_conflated(parts.payload).filter(|_| how.is_conflated) {
+            marked.clear();
+            pieces
+                .iter()
+                .for_each(|piece| marked.extend_from_slice(piece));
+            parts.payload = &marked;
+        }
         let encoded = self.encode_parts(index, about, parts, how, dup);
         self.message = buffer;
+        self.marked = marked;
         encoded
     }
 
     /// See [`Self::encode_alone`].
-    pub(super) fn encode_parts(
+    fn encode_parts(
         &mut self,
         index: u32,
         about: About,

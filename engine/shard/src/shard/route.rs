@@ -292,14 +292,15 @@ impl<Pass> Shard<Pass> {
 
     /// A message was routed: nothing of it is needed here any more.
     pub(super) fn forget_stored(&mut self) {
+        let Some(stored) = self.routing.stored.take() else {
+            return;
+        };
         let kept = std::mem::take(&mut self.routing.deliveries);
         let plain = kept.plain.into_iter().flatten().flatten();
         for delivery in plain.chain(kept.identified) {
             self.release(delivery);
         }
-        if let Some(stored) = self.routing.stored.take() {
-            self.store.release(stored);
-        }
+        self.store.release(stored);
     }
 
     /// Appends it to one cohort's stream and log. `false` if it has to wait.

@@ -77,9 +77,8 @@ impl<Pass> Shard<Pass> {
         let is_lagging = self.region(index) == Region::Lag;
         let is_queued = self.connections.at(index).flags.has(Flags::QUEUED);
         if is_queued && !self.fill_from_queue(index) {
-            // Last values need no acknowledgement, and fast service begins behind them even
-            // if the queue has to wait for some.
-            return is_lagging && self.fill_from_values(index) && self.has_log(index);
+            // Fast service may begin behind it.
+            return is_lagging && !self.has_lag(index);
         }
         !is_lagging || self.fill_from_lag(index)
     }

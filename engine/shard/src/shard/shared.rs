@@ -171,6 +171,7 @@ impl<Pass> Shard<Pass> {
             qos: qos.min(message.qos),
             // Section 3.3.1.3: a shared subscription gets no retained messages.
             retain: false,
+            is_conflated: false,
             group: Some(group),
             hops,
             identifiers: self.identifier_of(who, group),

@@ -118,9 +118,12 @@ impl<Pass> Shard<Pass> {
     /// Who waits for its subscription is not kept by sweeps that others need long for: it is
     /// served alone, up to what was routed.
     fn hurry(&mut self, index: u32) {
-        // What has to wait for acknowledgements, which may be behind the packet, must not
-        // keep it in lag.
-        self.queue_log(self.connections.at(index).session);
+        let is_held = self.connections.at(index).flags.has(Flags::HELD);
+        if is_held && self.region(index) == Region::Lag {
+            // What has to wait for acknowledgements, which may be behind the packet, must
+            // not keep it in lag.
+            self.queue_lag(index);
+        }
         if self.connections.at(index).flags.has(Flags::BLOCKED) {
             return;
         }
@@ -355,15 +358,16 @@ impl<Pass> Shard<Pass> {
         ReasonCode::Success
     }
 
-    /// A connection is in another cohort now, at one point between two messages. What it
-    /// was not sent of its old stream goes before anything of the new one.
+    /// A connection is in another cohort now, or its own has changed, at one point between
+    /// two messages. What it was not sent of its stream before goes before what comes now,
+    /// and is not looked for again by what it subscribes to now.
     fn relocate(&mut self, index: u32, from: CohortId, to: CohortId) {
-        if from == to {
-            return;
-        }
         let was_lagging = self.region(index) == Region::Lag;
         if self.backlog(index) > 0 {
             self.take_backlog(index);
+        }
+        if from == to {
+            return;
         }
         let connection = self.connections.at(index);
         let (key, version, id) = (connection.key, connection.version, connection.session);

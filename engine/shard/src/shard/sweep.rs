@@ -70,35 +70,54 @@ impl<Pass> Shard<Pass> {
             let room = left.min(self.sweep_room(most));
             let flow = self.flows.get(cohort);
             let is_acknowledged = from < flow.acknowledged;
-            let mut begun = std::mem::take(&mut self.begun);
+            let tag = Swept {
+                from,
+                is_acknowledged,
+            };
             if is_acknowledged {
-                self.frames_begun(cohort, from..to, &mut begun);
-                begun.retain(|number| self.frame_of(cohort, *number).qos > 0);
+                self.add_acknowledged(cohort, from..to, room, &place);
             }
-            let last = begun
-                .last()
-                .map(|last| self.q_of(self.frame_of(cohort, *last)));
-            let members = self.flows.get(cohort).roster.next_to_sweep(room);
+            let flow = self.flows.get(cohort);
+            let members = flow.roster.next_to_sweep(room);
             let count = members.len();
-            for key in members {
-                let id = self.connections.at(key.index()).session;
-                let tag = Swept {
-                    from,
-                    is_acknowledged,
-                };
-                // Who can not be sent all of it is served alone.
-                match last {
-                    Some(last) if !self.may_take_all(id, begun.len(), last) => {
-                        self.held.push((*key, from));
-                    }
-                    _ => self.sweeping.add(*key, place.clone(), tag),
-                }
+            for key in members.iter().filter(|_| !is_acknowledged) {
+                self.sweeping.add(*key, place.clone(), tag);
             }
             self.flows.get_mut(cohort).roster.swept(count, to);
-            begun.clear();
-            self.begun = begun;
             left -= count;
         }
+    }
+
+    /// The same for a stretch with something that they acknowledge: who may not be sent all
+    /// of it is served alone.
+    fn add_acknowledged(
+        &mut self,
+        cohort: CohortId,
+        between: Range<Position>,
+        room: usize,
+        place: &Place,
+    ) {
+        let tag = Swept {
+            from: between.start,
+            is_acknowledged: true,
+        };
+        let mut begun = std::mem::take(&mut self.begun);
+        self.frames_begun(cohort, between, &mut begun);
+        begun.retain(|number| self.frame_of(cohort, *number).qos > 0);
+        let last = begun.last();
+        let last = last.map(|last| self.q_of(self.frame_of(cohort, *last)));
+        for key in self.flows.get(cohort).roster.next_to_sweep(room) {
+            let id = self.connections.at(key.index()).session;
+            match last {
+                Some(last) if !self.may_take_all(id, begun.len(), last) => {
+                    self.held.push((*key, tag.from));
+                }
+                _ => self.sweeping.add(*key, place.clone(), tag),
+            }
+        }
+        begun.clear();
+        self.begun = begun;
+        self.is_sweep_acknowledged = true;
     }
 
     fn frame_of(&self, cohort: CohortId, number: FrameNumber) -> &Frame {
@@ -161,6 +180,9 @@ impl<Pass> Shard<Pass> {
     /// Remembers what receivers of the batch were sent that they acknowledge. Those of one
     /// cohort who stood at the same place got the same.
     fn note_begun(&mut self) {
+        if !std::mem::take(&mut self.is_sweep_acknowledged) {
+            return;
+        }
         let mut begun = std::mem::take(&mut self.begun);
         let mut of = None;
         for at in 0..self.sweeping.len() {

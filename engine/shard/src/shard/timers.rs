@@ -50,7 +50,8 @@ impl<Pass> Shard<Pass> {
             client.last_in = now;
         }
         let silence = now.saturating_sub(client.last_in);
-        (client.silence_max > 0 && silence >= client.silence_max).then_some(End::KeepAlive)
+        // Whole seconds, of which neither the first nor the last need be whole.
+        (client.silence_max > 0 && silence > client.silence_max).then_some(End::KeepAlive)
     }
 
     /// Sets a session's entry for when it is to be looked at next.
@@ -62,7 +63,7 @@ impl<Pass> Shard<Pass> {
                 let client = self.connections.client(index);
                 let silence_ends = match client.silence_max {
                     0 => u32::MAX,
-                    most => client.last_in.saturating_add(most),
+                    most => client.last_in.saturating_add(most + 1),
                 };
                 silence_ends.clamp(now + 1, now + STALLED_SECONDS_MAX)
             }

@@ -29,6 +29,9 @@ pub(super) const UPWARD_MAX: usize = 4_096;
 impl<Pass> Shard<Pass> {
     /// Sends up what there is room for.
     pub(super) fn send_up<W: Wire>(&mut self, io: &mut Io<'_, W>) {
+        if self.upward.is_empty() {
+            return;
+        }
         let mut body = std::mem::take(&mut self.frame);
         while let Some(upward) = self.upward.pop_front() {
             let kind = self.encode_upward(&upward, &mut body);
