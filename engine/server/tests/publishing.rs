@@ -261,24 +261,20 @@ fn order_holds_for_each_topic_and_qos() {
 fn who_publishes_and_subscribes_at_once_finds_its_own_message() {
     const CLIENTS: usize = 4;
     const ROUNDS: usize = 1_250;
-    hold(
-        &["limits.topics=200000"],
-        &[Rule::RetainFlag],
-        |trial| {
-            let is_over = AtomicBool::new(false);
-            std::thread::scope(|scope| {
-                let load = scope.spawn(|| full_load(trial.server.mqtt, &is_over));
-                let own: Vec<_> = (0..CLIENTS)
-                    .map(|place| scope.spawn(move || at_once(trial.address, place, ROUNDS)))
-                    .collect();
-                for own in own {
-                    own.join().expect("it finds its own");
-                }
-                is_over.store(true, SeqCst);
-                load.join().expect("the load");
-            });
-        },
-    );
+    hold(&["limits.topics=200000"], &[Rule::RetainFlag], |trial| {
+        let is_over = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            let load = scope.spawn(|| full_load(trial.server.mqtt, &is_over));
+            let own: Vec<_> = (0..CLIENTS)
+                .map(|place| scope.spawn(move || at_once(trial.address, place, ROUNDS)))
+                .collect();
+            for own in own {
+                own.join().expect("it finds its own");
+            }
+            is_over.store(true, SeqCst);
+            load.join().expect("the load");
+        });
+    });
 }
 
 /// Messages without end to somebody who takes them, as fast as they go. They are not on

@@ -116,6 +116,8 @@ class PahoClient {
             MqttConnectOptions options = new MqttConnectOptions();
             options.setMqttVersion(version);
             options.setCleanSession(clean);
+            // A message counts as open for a while after its token says that it is not.
+            options.setMaxInflight(100);
             if (willTopic != null) {
                 options.setWill(willTopic, will, 1, false);
             }

@@ -12,6 +12,11 @@ const readline = require('readline')
 const [host, port, level, clientId] = process.argv.slice(2)
 const protocolVersion = Number(level)
 const say = (...words) => process.stdout.write(`${words.join(' ')}\n`)
+// What is open in a session that outlives its connection.
+const stores = {
+  incomingStore: new mqtt.Store({ clean: false }),
+  outgoingStore: new mqtt.Store({ clean: false }),
+}
 let client
 
 function fail(error) {
@@ -35,11 +40,7 @@ function connect(clean, willTopic, will) {
   if (willTopic !== '-') {
     options.will = { topic: willTopic, payload: will, qos: 1, retain: false }
   }
-  // What is open at QoS 2 is kept by the store that the next connection gets, too.
-  if (clean !== '1' && client) {
-    options.incomingStore = client.incomingStore
-    options.outgoingStore = client.outgoingStore
-  }
+  if (clean !== '1') Object.assign(options, stores)
   client = mqtt.connect(options)
   client.on('connect', (packet) => say('connected', Number(packet.sessionPresent)))
   client.on('message', (topic, payload, packet) => {

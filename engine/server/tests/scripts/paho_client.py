@@ -50,13 +50,15 @@ def make(clean):
 
 
 client = None
+is_clean = None
 for line in sys.stdin:
     match line.rstrip("\n").split(" "):
         case ["connect", clean, will_topic, will]:
             clean = clean == "1"
-            # A client of this library is one session: it goes on with what is open.
-            if client is None or clean:
+            # An object of this library is one session: it goes on with what is open.
+            if clean or is_clean != clean:
                 client = make(clean)
+            is_clean = clean
             if will_topic != "-":
                 client.will_set(will_topic, will, qos=1)
             if is_5:
