@@ -5,7 +5,7 @@
 //! so it never outlives who started it.
 
 use crate::error::Error;
-use crate::memory;
+use crate::{lost, memory};
 use nix::sys::socket::{Backlog, listen};
 use nix::time::{ClockId, clock_gettime};
 use nix::unistd::Pid;
@@ -125,6 +125,11 @@ impl Process {
     /// Bytes of its memory that are resident.
     pub(crate) fn resident_bytes(&self) -> io::Result<u64> {
         memory::resident_bytes(self.0.id())
+    }
+
+    /// Nanoseconds in which it would have run, and others did.
+    pub(crate) fn lost_nanos(&self) -> Option<i64> {
+        lost::by_process(self.0.id()).ok()
     }
 
     /// Nanoseconds of processor time that it used, in all its threads.

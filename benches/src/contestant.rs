@@ -168,6 +168,10 @@ impl Target for Server {
         self.process()?.cpu_nanos()
     }
 
+    fn lost_nanos(&self) -> Option<i64> {
+        self.process()?.lost_nanos()
+    }
+
     fn stages(&self) -> Result<Option<Stages>, Error> {
         match self {
             Self::Engine(engine) => engine.stages().map(Some),

@@ -13,6 +13,7 @@ mod crowd;
 mod environment;
 mod error;
 mod limits;
+mod lost;
 mod machine;
 mod measurement;
 mod memory;

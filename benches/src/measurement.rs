@@ -59,8 +59,8 @@ impl Scale {
             Self {
                 rounds: asked.unwrap_or(ROUNDS),
                 bare_nanos: 300_000_000,
-                throughput_nanos: 600_000_000,
-                latency_nanos: 1_200_000_000,
+                throughput_nanos: 1_500_000_000,
+                latency_nanos: 3_600_000_000,
             }
         }
     }

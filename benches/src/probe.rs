@@ -19,6 +19,7 @@ mod subscribers;
 #[cfg(test)]
 mod tests;
 mod traffic;
+mod transcript;
 mod workload;
 
 pub(crate) use dialect::{Dialect, Greeting};
@@ -42,6 +43,10 @@ pub(crate) trait Target {
     fn dialect(&self) -> Dialect;
     /// Nanoseconds of processor time that it used so far, if that can be told.
     fn cpu_nanos(&self) -> Option<u64>;
+    /// Nanoseconds so far in which it would have run, and others did, if that can be told.
+    fn lost_nanos(&self) -> Option<i64> {
+        None
+    }
     /// What it tells of the stages inside it, if it does.
     fn stages(&self) -> Result<Option<Stages>, Error> {
         Ok(None)

@@ -193,6 +193,16 @@ impl Bench<'_> {
         in_turn(&self.contestants, self.round).cloned().collect()
     }
 
+    /// What one does twice, alone and with those who trouble it, in the order of this round:
+    /// every other one the other way round.
+    fn pair<T>(&self, alone: T, troubled: T) -> [T; 2] {
+        if self.round.is_multiple_of(2) {
+            [alone, troubled]
+        } else {
+            [troubled, alone]
+        }
+    }
+
     /// Starts one for a workload.
     fn start(&self, contestant: &Contestant, workload: &Workload) -> Result<Server, Error> {
         contestant.start(self.measurement.cores.server, &Needs::of(workload))

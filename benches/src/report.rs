@@ -3,6 +3,10 @@
 //!
 //! A ratio is taken in each round, between figures that were measured one right after
 //! the other, and of those the median: a machine whose speed drifts moves both.
+//!
+//! Not every ratio is a result. In a round in which others had a processor, or the probe was
+//! late, the figures are of that, and the round does not count; if half of them don't, or the
+//! probe is saturated, there is none.
 
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -17,8 +21,24 @@ pub(crate) const PROBE_BUSY: &str = "probe";
 /// Which part of a processor the server used.
 pub(crate) const SERVER_BUSY: &str = "server";
 
+/// Which part of the time others had of a processor of ours.
+pub(crate) const OTHERS: &str = "others";
+
+/// Which part of its messages the probe published late.
+pub(crate) const LATE: &str = "late";
+
 /// A probe that is busier than this may be what was measured.
 const BUSY_MAX: f64 = 0.95;
+
+/// What may be late in a round, or others' time: well below the differences that are told
+/// apart.
+const DISTURBED_MAX: f64 = 0.05;
+
+/// The same where that is all that such a figure tells.
+const TAIL_DISTURBED_MAX: f64 = 0.01;
+
+/// Those figures.
+const TAILS: [&str; 4] = ["p99", "p99.9", "max", "mean"];
 
 /// One number of one round.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -58,6 +78,30 @@ struct Recorded {
     /// Who else did the same and is compared with, instead of a baseline.
     beside: Option<String>,
     figures: Vec<(Figure, Vec<f64>)>,
+}
+
+impl Recorded {
+    /// A figure, round by round.
+    fn rounds(&self, name: &str) -> Option<&[f64]> {
+        let is_it = |(figure, _): &&(Figure, Vec<f64>)| figure.name == name;
+        Some(&self.figures.iter().find(is_it)?.1)
+    }
+
+    /// Whether a figure of a round is of who was measured.
+    fn is_sound(&self, figure: &Figure, round: usize) -> bool {
+        let most = if TAILS.contains(&figure.name) {
+            TAIL_DISTURBED_MAX
+        } else {
+            DISTURBED_MAX
+        };
+        let share = |name| self.rounds(name).map_or(0.0, |rounds| rounds[round]);
+        share(LATE) <= most && share(OTHERS) <= most
+    }
+
+    fn is_saturated(&self) -> bool {
+        let busy = self.rounds(PROBE_BUSY).map(Spread::of);
+        busy.is_some_and(|busy| busy.median > BUSY_MAX)
+    }
 }
 
 impl Rounds {
@@ -127,26 +171,30 @@ impl Rounds {
             return None;
         }
         let baselines = own.beside.as_deref().into_iter().chain(BASELINES);
-        let (of, baseline) = baselines.into_iter().find_map(|name| {
+        let (baseline, same) = baselines.into_iter().find_map(|name| {
             let is_it = |row: &&Recorded| row.what == own.what && row.who == name;
             let row = self.0.iter().find(is_it)?;
-            let same = row
-                .figures
-                .iter()
-                .find(|(known, _)| known.name == figure.name)?;
-            Some((name, &same.1))
+            Some((row, row.rounds(figure.name)?))
         })?;
-        if of == own.who {
+        if baseline.who == own.who {
             return None;
         }
-        let ratios: Vec<_> = rounds
-            .iter()
-            .zip(baseline)
-            .map(|(own, base)| own / base)
+        let pairs = rounds.iter().zip(same).enumerate();
+        let sound: Vec<_> = pairs
+            .filter(|&(round, _)| own.is_sound(figure, round) && baseline.is_sound(figure, round))
+            .map(|(_, (own, base))| own / base)
             .collect();
+        let is_saturated = own.is_saturated() || baseline.is_saturated();
         Some(Ratio {
-            of: of.to_owned(),
-            spread: Spread::of(&ratios),
+            of: baseline.who.clone(),
+            sound_rounds: sound.len(),
+            outcome: if is_saturated {
+                Outcome::NoResult(Flaw::Saturated)
+            } else if 2 * sound.len() <= rounds.len() {
+                Outcome::NoResult(Flaw::Disturbed)
+            } else {
+                Outcome::Result(Spread::of(&sound))
+            },
         })
     }
 }
@@ -178,8 +226,51 @@ pub(crate) struct Summary {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(crate) struct Ratio {
     pub(crate) of: String,
+    /// How many rounds count.
+    pub(crate) sound_rounds: usize,
     #[serde(flatten)]
-    pub(crate) spread: Spread,
+    pub(crate) outcome: Outcome,
+}
+
+/// What a ratio comes to.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[serde(untagged)]
+pub(crate) enum Outcome {
+    /// Over the rounds that count.
+    Result(Spread),
+    /// It would be one of something else.
+    NoResult(Flaw),
+}
+
+/// Why a ratio is no result.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(tag = "no_result", rename_all = "lowercase")]
+pub(crate) enum Flaw {
+    /// The probe could do no more, of one of the two at least.
+    Saturated,
+    /// In half of the rounds the probe was late, or others had a processor.
+    Disturbed,
+}
+
+impl Ratio {
+    /// For people; `rounds` is how many there were.
+    fn told(&self, rounds: usize) -> String {
+        let Self {
+            of, sound_rounds, ..
+        } = self;
+        let counting = if *sound_rounds == rounds {
+            String::new()
+        } else {
+            format!(", {sound_rounds} of {rounds} rounds count")
+        };
+        match self.outcome {
+            Outcome::Result(Spread { median, min, max }) => {
+                format!("{median:.2} × {of} ({min:.2} … {max:.2}){counting}")
+            }
+            Outcome::NoResult(Flaw::Saturated) => "no result: the probe is saturated".to_owned(),
+            Outcome::NoResult(Flaw::Disturbed) => format!("no result: disturbed{counting}"),
+        }
+    }
 }
 
 /// Several rounds in three numbers.
@@ -232,10 +323,8 @@ impl fmt::Display for Table<'_> {
                 .partition(|summary| summary.unit == "share");
             for summary in figures {
                 let spread = readable(summary.unit, summary.spread);
-                let ratio = summary.ratio.as_ref().map_or(String::new(), |ratio| {
-                    let Spread { median, min, max } = ratio.spread;
-                    format!("{median:.2} × {} ({min:.2} … {max:.2})", ratio.of)
-                });
+                let ratio = summary.ratio.as_ref();
+                let ratio = ratio.map_or(String::new(), |ratio| ratio.told(summary.rounds.len()));
                 line(formatter, [what, who, summary.name, &spread, &ratio])?;
                 (what, who) = ("", "");
             }
@@ -257,10 +346,15 @@ fn line(
 
 fn busy(shares: &[&Summary]) -> String {
     let each = shares.iter().map(|summary| {
-        let share = summary.spread.median;
-        let is_saturated = summary.name == PROBE_BUSY && share > BUSY_MAX;
-        let note = if is_saturated { " (saturated!)" } else { "" };
-        format!("{} {:.0} %{note}", summary.name, share * 100.0)
+        let percent = summary.spread.median * 100.0;
+        match summary.name {
+            // Little of them is much.
+            LATE | OTHERS => format!("{} {percent:.1} %", summary.name),
+            PROBE_BUSY if percent > BUSY_MAX * 100.0 => {
+                format!("probe {percent:.0} % (saturated!)")
+            }
+            name => format!("{name} {percent:.0} %"),
+        }
     });
     each.collect::<Vec<_>>().join(", ")
 }
@@ -291,13 +385,14 @@ mod tests {
         }
     }
 
-    /// Relay and another server; the machine doubles its speed in the second round.
-    fn drifting() -> Rounds {
+    /// Relay and another server; the machine doubles its speed in the second round. The probe
+    /// has so much to do.
+    fn drifting(busy: f64) -> Rounds {
         let mut rounds = Rounds::default();
         for (relay, other) in [(1_000.0, 1_500.0), (500.0, 800.0), (1_000.0, 1_400.0)] {
             rounds.record(&what("a"), "other", &[Figure::new("p50", "ns", other)]);
             rounds.record(&what("b"), "other", &[Figure::new("p50", "ns", 1.0)]);
-            let busy = Figure::new(PROBE_BUSY, "share", 0.96);
+            let busy = Figure::new(PROBE_BUSY, "share", busy);
             rounds.record(
                 &what("a"),
                 "relay",
@@ -309,7 +404,7 @@ mod tests {
 
     #[test]
     fn ratios_are_of_each_round_and_only_where_there_is_a_baseline() {
-        let rows = drifting().rows();
+        let rows = drifting(0.9).rows();
         let names: Vec<_> = rows
             .iter()
             .map(|row| (&*row.what.what, &*row.who))
@@ -319,33 +414,76 @@ mod tests {
         assert_eq!(other.spread.median, 1_400.0);
         assert_eq!((other.spread.min, other.spread.max), (800.0, 1_500.0));
         let ratio = other.ratio.as_ref().expect("the relay did the same");
-        assert_eq!(ratio.of, "relay");
-        assert_eq!(
-            (ratio.spread.min, ratio.spread.median, ratio.spread.max),
-            (1.4, 1.5, 1.6)
-        );
+        assert_eq!((&*ratio.of, ratio.sound_rounds), ("relay", 3));
+        let [min, median, max] = [1.4, 1.5, 1.6];
+        let spread = Spread { median, min, max };
+        assert_eq!(ratio.outcome, Outcome::Result(spread));
         assert_eq!(rows[1].figures[0].ratio, None);
         assert_eq!(rows[2].figures[0].ratio, None);
     }
 
     #[test]
-    fn the_table_has_a_line_for_each_figure_and_warns_of_a_saturated_probe() {
-        let rows = drifting().rows();
+    fn the_table_has_a_line_for_each_figure() {
+        let rows = drifting(0.9).rows();
         let table = Table(&rows).to_string();
         let lines: Vec<_> = table.lines().collect();
         assert_eq!(lines.len(), 5);
-        assert!(lines[1].contains("1.40 µs (0.80 … 1.50)"), "{}", lines[1]);
+        assert!(lines[1].contains("1.40 µs (0.80 … 1.50)"), "{table}");
+        assert!(lines[1].ends_with("1.50 × relay (1.40 … 1.60)"), "{table}");
+        assert!(lines[3].ends_with("busy            probe 90 %"), "{table}");
+        assert!(lines[4].starts_with("b "), "{table}");
+    }
+
+    #[test]
+    fn what_a_saturated_probe_saw_is_no_result() {
+        let rows = drifting(0.96).rows();
+        let table = Table(&rows).to_string();
+        let lines: Vec<_> = table.lines().collect();
         assert!(
-            lines[1].contains("1.50 × relay (1.40 … 1.60)"),
-            "{}",
-            lines[1]
+            lines[1].ends_with("no result: the probe is saturated"),
+            "{table}"
         );
-        assert!(
-            lines[3].ends_with("busy            probe 96 % (saturated!)"),
-            "{}",
-            lines[3]
-        );
-        assert!(lines[4].starts_with("b "), "{}", lines[4]);
+        assert!(lines[3].ends_with("probe 96 % (saturated!)"), "{table}");
+        let json = serde_json::to_value(&rows[0].figures[0].ratio).expect("has no odd keys");
+        let expected =
+            serde_json::json!({"of": "relay", "sound_rounds": 3, "no_result": "saturated"});
+        assert_eq!(json, expected);
+    }
+
+    /// What others had of the time and which part was late in each round of the relay; the
+    /// other server has four times its time in the first round, and twice in the rest.
+    fn disturbed(figure: &'static str, others: [f64; 5], late: [f64; 5]) -> String {
+        let mut rounds = Rounds::default();
+        for round in 0..5 {
+            let times = if round == 0 { 4.0 } else { 2.0 };
+            rounds.record(&what("a"), "other", &[Figure::new(figure, "ns", times)]);
+            let figures = [
+                Figure::new(figure, "ns", 1.0),
+                Figure::new(OTHERS, "share", others[round]),
+                Figure::new(LATE, "share", late[round]),
+            ];
+            rounds.record(&what("a"), "relay", &figures);
+        }
+        let ratio = rounds.rows()[0].figures[0].ratio.clone();
+        ratio.expect("the relay did the same").told(5)
+    }
+
+    #[test]
+    fn disturbed_rounds_do_not_count() {
+        let quiet = [0.0; 5];
+        let all = "2.00 × relay (2.00 … 4.00)";
+        assert_eq!(disturbed("p99", [0.01; 5], [0.01; 5]), all);
+        assert_eq!(disturbed("p50", [0.05; 5], [0.05; 5]), all);
+        let rest = "2.00 × relay (2.00 … 2.00), 4 of 5 rounds count";
+        let little = [0.02, 0.0, 0.0, 0.0, 0.0];
+        assert_eq!(disturbed("p99", little, quiet), rest);
+        assert_eq!(disturbed("p99", quiet, little), rest);
+        assert_eq!(disturbed("p50", little, little), all);
+        let much = [0.06, 0.0, 0.0, 0.0, 0.0];
+        assert_eq!(disturbed("deliveries", much, quiet), rest);
+        let most = [0.02, 0.02, 0.02, 0.0, 0.0];
+        let none = "no result: disturbed, 2 of 5 rounds count";
+        assert_eq!(disturbed("p99", quiet, most), none);
     }
 
     #[test]
@@ -372,7 +510,10 @@ mod tests {
             .ratio
             .as_ref()
             .expect("the other is there");
-        assert_eq!((&*ratio.of, ratio.spread.max), ("other", 1.25));
+        assert_eq!(&*ratio.of, "other");
+        let [median, min, max] = [1.175, 1.1, 1.25];
+        let spread = Spread { median, min, max };
+        assert_eq!(ratio.outcome, Outcome::Result(spread));
         assert_eq!(rows[2].figures[1].ratio, None, "a part of nothing");
         let of_other = rows[1].figures[0].ratio.as_ref();
         assert_eq!(of_other.map(|ratio| &*ratio.of), Some("relay"));

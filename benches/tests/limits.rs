@@ -74,7 +74,7 @@ fn check_figure(figure: &Value, rounds: usize) {
     assert!(values.iter().all(|value| value.is_finite()), "{figure}");
     match text(&figure["unit"]) {
         "share" => assert!(values.iter().all(|value| *value >= 0.0), "{figure}"),
-        "ns" | "1/s" => assert!(values.iter().all(|value| *value > 0.0), "{figure}"),
+        "ns" | "1/s" | "messages" => assert!(values.iter().all(|value| *value > 0.0), "{figure}"),
         unit => panic!("unknown unit {unit}"),
     }
     let least = values.iter().copied().fold(f64::INFINITY, f64::min);
@@ -103,10 +103,26 @@ fn check_percentiles(figures: &[Value]) {
 /// All that a run without other servers does, and the figures of it.
 fn expected_rows() -> BTreeMap<(&'static str, &'static str), Vec<&'static str>> {
     const SEND: &[&str] = &["per send", "frames", "first to last"];
-    const ONE: &[&str] = &["first to last", "publish to last", "probe", "server"];
+    const ONE: &[&str] = &[
+        "first to last",
+        "publish to last",
+        "probe",
+        "server",
+        "others",
+    ];
     const TIMES: &[&str] = &["p50", "p99"];
-    const RATE: &[&str] = &["deliveries", "probe", "server"];
-    const LATENCY: &[&str] = &["p50", "p99", "p99.9", "max", "probe", "server"];
+    const RATE: &[&str] = &["deliveries", "each read", "probe", "server", "others"];
+    const LATENCY: &[&str] = &[
+        "p50",
+        "p99",
+        "p99.9",
+        "max",
+        "each read",
+        "probe",
+        "server",
+        "others",
+        "late",
+    ];
     let machine = [
         ("128 B to each of 1000", "io_uring", SEND),
         ("128 B to each of 1000", "lane", SEND),

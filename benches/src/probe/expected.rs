@@ -8,7 +8,7 @@ use crate::error::DeliveryFault;
 #[derive(Debug, Clone)]
 pub(crate) enum Expected {
     /// All messages, in the one order in which they were published: no server that is
-    /// measured here breaks it, and to check it costs the probe the least.
+    /// measured here breaks it, and a whole read can be held against it at once.
     All {
         /// The sequence of the next one.
         next: u64,
@@ -27,10 +27,13 @@ pub(crate) struct Turn {
 }
 
 impl Expected {
+    /// All of them, before the first.
+    pub(crate) const ALL: Self = Self::All { next: 0 };
+
     /// Before the first message.
     pub(crate) fn new(wanted: Wanted<'_>) -> Self {
         match wanted {
-            Wanted::All => Self::All { next: 0 },
+            Wanted::All => Self::ALL,
             Wanted::Topics(topics) => Self::Topics(
                 topics
                     .iter()

@@ -4,10 +4,18 @@ use super::run::{Load, Run};
 use super::subscribers::Delivered;
 use crate::clock::{Times, now_nanos};
 use crate::error::Error;
-use crate::report::Figure;
+use crate::report::{Figure, LATE};
 
 /// The part of a run that is over before its figures begin: a divisor.
 const WARM_UP_PART: u64 = 5;
+
+/// If the probe looks later than this after a message, that is late by its fault.
+const LATE_NANOS: u64 = 1_000_000;
+
+/// Messages that are on their way at the most, at a fixed rate: those that are due beyond them
+/// wait, and count from when they were due. After half a second in which nothing moved, all at
+/// once would be more than a server must bear with before it treats who is well as a laggard.
+const UNDER_WAY_MAX: u64 = 512;
 
 /// How one message at a time reached everybody.
 #[derive(Debug)]
@@ -62,87 +70,61 @@ pub(crate) fn one_by_one(run: &mut Run<'_>, nanos: u64) -> Result<Pushes, Error>
 /// How many deliveries there were.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Throughput {
-    deliveries: u64,
     load: Load,
 }
 
 impl Throughput {
     pub(crate) fn figures(&self) -> Vec<Figure> {
         let seconds = self.load.nanos as f64 / 1e9;
-        let rate = Figure::new("deliveries", "1/s", self.deliveries as f64 / seconds);
-        [rate].into_iter().chain(self.load.figures()).collect()
+        let rate = self.load.deliveries as f64 / seconds;
+        let figures = [
+            Figure::new("deliveries", "1/s", rate),
+            self.load.each_read(),
+        ];
+        figures.into_iter().chain(self.load.figures()).collect()
     }
 
     /// The server's processor time for each delivery.
     pub(crate) fn server_time(&self) -> Option<Figure> {
         let nanos = self.load.server_nanos? as f64;
-        let each = nanos / self.deliveries as f64;
+        let each = nanos / self.load.deliveries as f64;
         Some(Figure::new("server's time", "ns", each))
     }
 }
 
-/// Messages that are not yet with all who get them, at most so many.
-struct Window {
-    most: u64,
-    /// How many subscribers still wait for each message; as many places as there can be
-    /// messages on their way, and a power of two.
-    waiting: Vec<usize>,
-    complete: u64,
-}
-
-impl Window {
-    fn new(most: u64) -> Self {
-        Self {
-            most,
-            waiting: vec![0; most.next_power_of_two() as usize],
-            complete: 0,
-        }
-    }
-
-    /// Publishes as many as may be, and takes what arrives.
-    fn turn(&mut self, run: &mut Run<'_>) -> Result<(), Error> {
-        let mask = self.waiting.len() - 1;
-        let place = |sequence: u64| sequence as usize & mask;
-        while run.publisher.published() - self.complete < self.most {
-            let sequence = run.publisher.published();
-            self.waiting[place(sequence)] = run.publish(run.now);
-        }
-        run.turn(|delivered| self.waiting[place(delivered.sequence)] -= 1)?;
-        while self.complete < run.publisher.published() && self.waiting[place(self.complete)] == 0 {
-            self.complete += 1;
-        }
-        Ok(())
-    }
-}
-
-/// Publishes as fast as goes, `fill` messages before the clock begins.
+/// Publishes as fast as goes, while at most so many messages are not yet with all who get
+/// them; `fill` messages before the clock begins.
 pub(crate) fn outstanding(
     run: &mut Run<'_>,
     window: u64,
     nanos: u64,
     fill: u64,
 ) -> Result<Throughput, Error> {
-    let mut window = Window::new(window);
+    let turn = |run: &mut Run<'_>| {
+        while run.publisher.published() - run.complete() < window {
+            run.publish(run.now);
+        }
+        run.turn(|_| {})
+    };
     while run.publisher.published() < fill {
-        window.turn(run)?;
+        turn(run)?;
     }
     let begin = run.now;
-    let mut before = (0, window.complete);
+    let mut before = run.complete();
     let mut is_warm = false;
     loop {
-        window.turn(run)?;
+        turn(run)?;
         // Both ends are where as many messages as may be under way have arrived, however
         // slow the server: some send nothing for long, and then much at once.
-        let is_round = window.complete >= before.1 + window.most;
+        let is_round = run.complete() >= before + window;
         if is_round && !is_warm && run.now >= begin + nanos / WARM_UP_PART {
             is_warm = true;
             run.begin();
-            before = (run.subscribers.delivered(), window.complete);
+            before = run.complete();
         } else if is_round && is_warm && run.now >= begin + nanos {
             let load = run.end();
-            let deliveries = run.subscribers.delivered() - before.0;
             run.drain(|_| {})?;
-            return Ok(Throughput { deliveries, load });
+            return Ok(Throughput { load });
         }
     }
 }
@@ -150,25 +132,49 @@ pub(crate) fn outstanding(
 /// How long deliveries took.
 #[derive(Debug)]
 pub(crate) struct Latencies {
-    times: Times,
+    measured: Measured,
     /// What the stages inside the server took of that in the mean, if it tells.
     pub(crate) stages_nanos: Option<f64>,
     load: Load,
 }
 
+/// What an open loop shows.
+#[derive(Debug)]
+struct Measured {
+    times: Times,
+    /// Which part of its messages the probe published late.
+    late: f64,
+}
+
+impl Measured {
+    fn new() -> Self {
+        Self {
+            times: Times::new(),
+            late: 0.0,
+        }
+    }
+}
+
 impl Latencies {
     pub(crate) fn figures(&self) -> Vec<Figure> {
+        let Measured { times, late } = &self.measured;
         let figures = [
-            Figure::new("p50", "ns", self.times.percentile(50.0)),
-            Figure::new("p99", "ns", self.times.percentile(99.0)),
-            Figure::new("p99.9", "ns", self.times.percentile(99.9)),
-            Figure::new("max", "ns", self.times.max()),
+            Figure::new("p50", "ns", times.percentile(50.0)),
+            Figure::new("p99", "ns", times.percentile(99.0)),
+            Figure::new("p99.9", "ns", times.percentile(99.9)),
+            Figure::new("max", "ns", times.max()),
+            self.load.each_read(),
         ];
-        figures.into_iter().chain(self.load.figures()).collect()
+        let kept_up = [Figure::new(LATE, "share", *late)];
+        figures
+            .into_iter()
+            .chain(self.load.figures())
+            .chain(kept_up)
+            .collect()
     }
 
     pub(crate) fn mean_nanos(&self) -> f64 {
-        self.times.mean()
+        self.measured.times.mean()
     }
 }
 
@@ -183,42 +189,53 @@ pub(crate) fn per_second(
     // The first of them warms up, so there are two at least.
     let messages = (nanos * rate / 1_000_000_000).max(2);
     let warming = (messages / WARM_UP_PART).max(1);
-    open_loop(run, rate, warming, |_| {})?;
+    let mut unmeasured = Measured::new();
+    open_loop(run, rate, warming, &mut unmeasured)?;
     between(run)?;
     let stages_before = run.target.stages()?;
     run.begin();
-    let mut times = Times::new();
-    open_loop(run, rate, messages - warming, |delivered| {
-        times.record(
-            delivered
-                .received_nanos
-                .saturating_sub(delivered.intended_nanos),
-        );
-    })?;
+    let mut measured = Measured::new();
+    open_loop(run, rate, messages - warming, &mut measured)?;
     let load = run.end();
     let stages = run.target.stages()?.zip(stages_before);
     Ok(Latencies {
-        times,
+        measured,
         stages_nanos: stages.map(|(after, before)| after.means_nanos_since(&before)),
         load,
     })
 }
 
+/// Publishes so many messages, each when it is due; those that are due together, because the
+/// probe was late, go with one send.
 fn open_loop(
     run: &mut Run<'_>,
     rate: u64,
     messages: u64,
-    mut on_delivered: impl FnMut(Delivered),
+    measured: &mut Measured,
 ) -> Result<(), Error> {
     let interval_nanos = 1_000_000_000 / rate;
     let (begin, first) = (run.now, run.publisher.published());
+    let end = first + messages;
     let due = |sequence: u64| begin + (sequence - first) * interval_nanos;
-    while run.publisher.published() < first + messages {
-        let next = run.publisher.published();
-        if due(next) <= run.now {
-            run.publish(due(next));
+    let mut on_delivered = |delivered: Delivered| {
+        for sequence in delivered.sequences {
+            let nanos = delivered.received_nanos.saturating_sub(due(sequence));
+            measured.times.record(nanos);
+        }
+    };
+    let (mut next_due, mut late) = (first, 0);
+    while run.publisher.published() < end {
+        while next_due < end && due(next_due) <= run.now {
+            late += u64::from(run.now - due(next_due) > LATE_NANOS);
+            next_due += 1;
+        }
+        let may_be_published = next_due.min(run.complete() + UNDER_WAY_MAX);
+        for sequence in run.publisher.published()..may_be_published {
+            run.publish(due(sequence));
         }
         run.turn(&mut on_delivered)?;
     }
-    run.drain(&mut on_delivered)
+    run.drain(&mut on_delivered)?;
+    measured.late = late as f64 / messages as f64;
+    Ok(())
 }

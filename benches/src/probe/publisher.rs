@@ -61,7 +61,7 @@ impl Publisher {
     }
 
     /// Publishes the next message, with the next [`Self::flush`].
-    pub(crate) fn publish(&mut self, topic: u32, intended_nanos: u64) {
+    pub(crate) fn publish(&mut self, topic: u32, intended_nanos: u64) -> Stamp {
         let number = &mut self.numbers[topic as usize];
         let stamp = Stamp {
             sequence: self.published,
@@ -75,6 +75,7 @@ impl Publisher {
         if let Some(answers) = &mut self.answers {
             answers.due += 1;
         }
+        stamp
     }
 
     /// Gives the socket what it takes, and returns whether that was anything.

@@ -6,6 +6,10 @@
 //! socket, and whatever comes later raises a new edge (epoll(7)). Only of an end that
 //! came together with the last bytes there is no other edge: the event tells it.
 //!
+//! Nearly all of what a read costs is the kernel's, most of it to acknowledge. So reads are as
+//! large as what is there, and all that came with one is compared at once with what was
+//! published ([`Transcript`]), unless a subscriber has a list of its own.
+//!
 //! Some may not read: from the start, or from some time on. What they have is looked at
 //! in the end.
 
@@ -13,6 +17,7 @@ use super::dialect::Dialect;
 use super::expected::Expected;
 use super::form::{Form, Stamp};
 use super::traffic::Traffic;
+use super::transcript::Transcript;
 use crate::clock::now_nanos;
 use crate::error::{DeliveryFault, Error};
 use nix::errno::Errno;
@@ -20,13 +25,15 @@ use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTime
 use nix::sys::socket::{self, AddressFamily, SockFlag, SockType, SockaddrStorage, sockopt};
 use std::io::{ErrorKind, Read};
 use std::net::{SocketAddr, TcpStream};
+use std::ops::Range;
 use std::os::fd::AsRawFd;
 use std::time::Duration;
 
-/// Bytes that one read can take.
-const READ_BYTES_MAX: usize = 64 * 1024;
+/// Bytes that one read can take: several of the largest sends of a server.
+const READ_BYTES_MAX: usize = 256 * 1024;
 
-/// Connections that are read before the publisher has its turn again.
+/// Connections that are read before the publisher has its turn again. With fewer, windows of
+/// messages crumble: whoever publishes sooner publishes less at once.
 const EVENTS_MAX: usize = 256;
 
 /// How long a server may take to answer a handshake.
@@ -41,23 +48,25 @@ const LAGGARD_BUFFER_BYTES: usize = 8 * 1024;
 pub(crate) struct Subscribers {
     dialect: Dialect,
     form: Form,
+    /// All that can come, if that is known beforehand.
+    transcript: Option<Transcript>,
     connections: Vec<Subscriber>,
     epoll: Epoll,
     events: Vec<EpollEvent>,
     buffer: Vec<u8>,
     delivered: u64,
+    /// How many reads brought them.
+    reads: u64,
     /// How many read.
     reading: usize,
 }
 
-/// A message at a subscriber.
-#[derive(Debug, Clone, Copy)]
+/// Messages at a subscriber, by one read.
+#[derive(Debug, Clone)]
 pub(crate) struct Delivered {
-    /// Which message, counted from 0.
-    pub(crate) sequence: u64,
-    /// When it was to be sent.
-    pub(crate) intended_nanos: u64,
-    /// When it was read.
+    /// Which messages, counted from 0.
+    pub(crate) sequences: Range<u64>,
+    /// When they were read.
     pub(crate) received_nanos: u64,
 }
 
@@ -85,10 +94,12 @@ impl Subscribers {
             dialect,
             buffer: vec![0; READ_BYTES_MAX + form.bytes()],
             form,
+            transcript: None,
             connections: Vec::with_capacity(count),
             epoll: Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC).map_err(Error::system("epoll"))?,
             events: vec![EpollEvent::empty(); EVENTS_MAX],
             delivered: 0,
+            reads: 0,
             reading,
         };
         for subscriber in 0..count {
@@ -103,7 +114,11 @@ impl Subscribers {
             stream
                 .set_nonblocking(true)
                 .map_err(Error::system("a socket's mode"))?;
-            let mut expected = Expected::new(wanted);
+            let mut expected = if traffic.is_same_for_all() {
+                Expected::ALL
+            } else {
+                Expected::new(wanted)
+            };
             if is_reading {
                 let interest = EpollFlags::EPOLLIN | EpollFlags::EPOLLRDHUP | EpollFlags::EPOLLET;
                 subscribers
@@ -123,6 +138,18 @@ impl Subscribers {
         Ok(subscribers)
     }
 
+    /// A message was published. Whoever gets those before `complete` has them.
+    pub(crate) fn expect(&mut self, stamp: Stamp, complete: u64) {
+        self.transcript
+            .get_or_insert_with(|| Transcript::new(&self.form))
+            .append(&self.form, stamp, complete);
+    }
+
+    /// From now on fewer connections are read at once.
+    pub(crate) fn limit_reads(&mut self, most: usize) {
+        self.events.truncate(most);
+    }
+
     /// How many there are that read.
     pub(crate) fn reading(&self) -> usize {
         self.reading
@@ -131,6 +158,11 @@ impl Subscribers {
     /// How many messages arrived at any of them while it read.
     pub(crate) fn delivered(&self) -> u64 {
         self.delivered
+    }
+
+    /// How many reads it took for that.
+    pub(crate) fn reads(&self) -> u64 {
+        self.reads
     }
 
     /// Reads what is there without waiting, and returns from how many connections;
@@ -145,23 +177,42 @@ impl Subscribers {
             Err(Errno::EINTR) => 0,
             Err(error) => return Err(Error::system("waiting for subscribers")(error)),
         };
+        let (form, transcript) = (&self.form, self.transcript.as_ref());
         for event in &self.events[..count] {
             let subscriber = event.data() as usize;
             let connection = &mut self.connections[subscriber];
             let may_end = event.events() != EpollFlags::EPOLLIN;
-            let delivered = &mut self.delivered;
-            let on_message = |expected: &mut Expected, stamp: Stamp, received_nanos| {
-                expected.take(stamp, published)?;
-                *delivered += 1;
+            let (delivered, reads) = (&mut self.delivered, &mut self.reads);
+            let mut count = |sequences: Range<u64>, received_nanos| {
+                *delivered += sequences.end - sequences.start;
                 on_delivered(Delivered {
-                    sequence: stamp.sequence,
-                    intended_nanos: stamp.intended_nanos,
+                    sequences,
                     received_nanos,
                 });
-                Ok(())
+            };
+            let on_messages = |expected: &mut Expected, messages: &[u8], received_nanos| {
+                *reads += 1;
+                if let (Expected::All { next }, Some(transcript)) = (&mut *expected, transcript) {
+                    let first = *next;
+                    if !transcript.holds(first, messages) {
+                        return Err(stop(form, transcript, first, messages, published));
+                    }
+                    *next += (messages.len() / form.bytes()) as u64;
+                    count(first..*next, received_nanos);
+                    return Ok(());
+                }
+                each(form, messages, |stamp, message| {
+                    expected.take(stamp, published).map_err(Stop::Fault)?;
+                    let sequence = stamp.sequence;
+                    if transcript.is_some_and(|all| !all.holds(sequence, message)) {
+                        return Err(Stop::Foreign(message.to_vec()));
+                    }
+                    count(sequence..sequence + 1, received_nanos);
+                    Ok(())
+                })
             };
             connection
-                .read(&self.form, &mut self.buffer, may_end, on_message)
+                .read(form, &mut self.buffer, may_end, on_messages)
                 .map_err(|stop| stop.explain(self.dialect, subscriber))?;
         }
         Ok(count)
@@ -193,8 +244,13 @@ impl Subscribers {
             if connection.is_reading {
                 continue;
             }
-            let on_message = |expected: &mut Expected, stamp, _| expected.skip_to(stamp, published);
-            match connection.read(&self.form, &mut self.buffer, true, on_message) {
+            let form = &self.form;
+            let on_messages = |expected: &mut Expected, messages: &[u8], _| {
+                each(form, messages, |stamp, _| {
+                    expected.skip_to(stamp, published).map_err(Stop::Fault)
+                })
+            };
+            match connection.read(form, &mut self.buffer, true, on_messages) {
                 Ok(()) => connected += 1,
                 // It was too slow, and may have been cut off anywhere.
                 Err(Stop::Closed(_)) => (),
@@ -232,6 +288,44 @@ impl Stop {
     }
 }
 
+/// Does something with each message.
+fn each(
+    form: &Form,
+    messages: &[u8],
+    mut take: impl FnMut(Stamp, &[u8]) -> Result<(), Stop>,
+) -> Result<(), Stop> {
+    for message in messages.chunks_exact(form.bytes()) {
+        let stamp = form.read(message);
+        take(
+            stamp.ok_or_else(|| Stop::Foreign(message.to_vec()))?,
+            message,
+        )?;
+    }
+    Ok(())
+}
+
+/// What is wrong with messages that are not those of the transcript from `first` on.
+fn stop(form: &Form, transcript: &Transcript, first: u64, messages: &[u8], published: u64) -> Stop {
+    let mut sequences = first..;
+    let is_wrong = |message: &&[u8]| {
+        let sequence = sequences.next().expect("there is always a next number");
+        !transcript.holds(sequence, message)
+    };
+    let mut messages = messages.chunks_exact(form.bytes());
+    let message = messages.find(is_wrong).expect("one of them is");
+    let mut expected = Expected::All {
+        next: sequences.start - 1,
+    };
+    match form
+        .read(message)
+        .map(|stamp| expected.take(stamp, published))
+    {
+        Some(Err(fault)) => Stop::Fault(fault),
+        // If it has the right number, its payload is spoilt.
+        Some(Ok(())) | None => Stop::Foreign(message.to_vec()),
+    }
+}
+
 impl Subscriber {
     /// Reads until the socket is empty; if it may have ended, until that is certain.
     fn read(
@@ -239,7 +333,7 @@ impl Subscriber {
         form: &Form,
         buffer: &mut [u8],
         may_end: bool,
-        mut on_message: impl FnMut(&mut Expected, Stamp, u64) -> Result<(), DeliveryFault>,
+        mut on_messages: impl FnMut(&mut Expected, &[u8], u64) -> Result<(), Stop>,
     ) -> Result<(), Stop> {
         loop {
             let kept = self.rest.len();
@@ -254,14 +348,12 @@ impl Subscriber {
                 Err(error) => return Err(Stop::System(error)),
             };
             let received_nanos = now_nanos();
-            let messages = buffer[..kept + bytes].chunks_exact(form.bytes());
+            let there = kept + bytes;
+            let (messages, rest) = buffer[..there].split_at(there - there % form.bytes());
             self.rest.clear();
-            self.rest.extend_from_slice(messages.remainder());
-            for message in messages {
-                let Some(stamp) = form.read(message) else {
-                    return Err(Stop::Foreign(message.to_vec()));
-                };
-                on_message(&mut self.expected, stamp, received_nanos).map_err(Stop::Fault)?;
+            self.rest.extend_from_slice(rest);
+            if !messages.is_empty() {
+                on_messages(&mut self.expected, messages, received_nanos)?;
             }
             if bytes < room_bytes && !may_end {
                 return Ok(());

@@ -1,9 +1,11 @@
 //! The probe in front of servers that do as they should, and of servers that do not.
 
-use super::{Dialect, Interest, Pace, Run, Target, Wanted, Workload, outstanding, per_second};
+use super::{
+    Beside, Dialect, Interest, Moment, Pace, Run, Target, Wanted, Workload, outstanding, per_second,
+};
 use crate::error::{DeliveryFault, Error};
 use crate::relay;
-use crate::report::{PROBE_BUSY, SERVER_BUSY};
+use crate::report::{LATE, PROBE_BUSY, SERVER_BUSY};
 use ringcast_codec::Progress;
 use ringcast_codec::mqtt::{
     Connack, Connect, Decoder, Kind, Packet, Properties, ReasonCode, ReasonCodes, Sender, Suback,
@@ -14,6 +16,7 @@ use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::thread;
+use std::time::Duration;
 
 /// A server in a thread of the test.
 #[derive(Debug, Clone, Copy)]
@@ -225,21 +228,13 @@ fn fault_of(target: &Local) -> DeliveryFault {
 
 #[test]
 fn a_wrong_delivery_is_an_error_and_never_a_figure() {
-    let of_topic = |expected, found| DeliveryFault::OfTopic {
-        topic: 0,
-        expected,
-        found,
-    };
-    wrong_deliveries(Interest::Topic, of_topic);
-    wrong_deliveries(Interest::Wildcard { topics: 3 }, |expected, found| {
-        DeliveryFault::Sequence {
-            expected: expected.into(),
-            found: found.into(),
-        }
-    });
+    for interest in [Interest::Topic, Interest::Wildcard { topics: 3 }] {
+        wrong_deliveries(interest);
+    }
 }
 
-fn wrong_deliveries(interest: Interest, fault: fn(u32, u32) -> DeliveryFault) {
+fn wrong_deliveries(interest: Interest) {
+    let fault = |expected, found| DeliveryFault::Sequence { expected, found };
     let bare = |mischief| fault_of(&start_server(Dialect::Bare, interest, |_, _| {}, mischief));
     let lost = bare(|sequence, message| fifth(sequence, message, Vec::clear));
     assert_eq!(lost, fault(5, 6));
@@ -252,6 +247,9 @@ fn wrong_deliveries(interest: Interest, fault: fn(u32, u32) -> DeliveryFault) {
     });
     let sequence = u64::MAX;
     assert_eq!(never_published, DeliveryFault::NeverPublished { sequence });
+    // Behind its stamp.
+    let spoilt = bare(|sequence, message| fifth(sequence, message, |bytes| bytes[30] ^= 1));
+    assert!(matches!(spoilt, DeliveryFault::Foreign(_)), "{spoilt:?}");
     let closed = bare(|sequence, message| (sequence != 5).then(|| message.to_vec()));
     assert_eq!(closed, DeliveryFault::Closed(String::new()));
 }
@@ -263,6 +261,62 @@ fn a_message_that_is_not_on_the_list_is_an_error() {
     let server = start_server(Dialect::Bare, LISTS, |_, _| {}, everything_to_all);
     let fault = fault_of(&server);
     assert!(matches!(fault, DeliveryFault::Unwanted { .. }), "{fault:?}");
+}
+
+/// Nor one whose topic and number are right, and whose bytes are not.
+#[test]
+fn a_spoilt_message_of_a_list_is_an_error() {
+    let interest = Interest::WatchLists { topics: 1, each: 1 };
+    let spoilt: [Mischief; 2] = [
+        |sequence, message| fifth(sequence, message, |bytes| bytes[0] -= 1),
+        |sequence, message| fifth(sequence, message, |bytes| bytes[30] ^= 1),
+    ];
+    for mischief in spoilt {
+        let fault = fault_of(&start_server(Dialect::Bare, interest, |_, _| {}, mischief));
+        assert!(matches!(fault, DeliveryFault::Foreign(_)), "{fault:?}");
+    }
+}
+
+/// Keeps the probe from its work once, when some messages were published.
+struct Hiccup {
+    after: u64,
+    /// How many were published when it looked last, and the most since the look before.
+    published: u64,
+    burst: u64,
+}
+
+impl Beside for Hiccup {
+    fn turn(&mut self, moment: &Moment<'_>) -> Result<bool, Error> {
+        self.burst = self.burst.max(moment.published - self.published);
+        if moment.published >= self.after && self.published < self.after {
+            thread::sleep(Duration::from_millis(15));
+        }
+        self.published = moment.published;
+        Ok(false)
+    }
+}
+
+#[test]
+fn what_the_probe_publishes_late_is_told_and_goes_at_once() {
+    with_relay(false, Interest::Topic, |relay| {
+        let mut hiccup = Hiccup {
+            after: 600,
+            published: 0,
+            burst: 0,
+        };
+        let mut run = Run::connect(relay, &relay.workload(Pace::PerSecond(100_000)))
+            .expect("the relay is right");
+        run.accompany(&mut hiccup);
+        let latencies = per_second(&mut run, 100_000, NANOS, |_| Ok(())).expect("it is right");
+        let figures = latencies.figures();
+        let late = figures.iter().find(|figure| figure.name == LATE);
+        // Of 1,600 messages most of the last 1,400, which were due in those 15 ms.
+        let late = late.expect("is told").value;
+        assert!(late > 0.2, "{late}");
+        drop(run);
+        // As many as may be under way, but those that were.
+        assert!((100..=512).contains(&hiccup.burst), "{}", hiccup.burst);
+    });
 }
 
 #[test]

@@ -130,9 +130,14 @@ impl Traffic {
         }
     }
 
+    /// Whether everybody gets everything.
+    pub(crate) fn is_same_for_all(&self) -> bool {
+        self.lists.is_empty()
+    }
+
     /// How many get a message of this topic, if so many subscribers read.
     pub(crate) fn recipients(&self, topic: u32, reading: usize) -> usize {
-        if self.lists.is_empty() {
+        if self.is_same_for_all() {
             reading
         } else {
             self.wanted_by[topic as usize]

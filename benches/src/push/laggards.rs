@@ -23,7 +23,7 @@ pub(super) fn run(bench: &mut Bench<'_>) -> Result<(), Error> {
     let fill = fill_bytes / alone.payload_bytes as u64;
     for contestant in bench.in_turn() {
         let name = contestant.name();
-        for (workload, beside) in [(alone, None), (crowded, Some(&*name))] {
+        for (workload, beside) in bench.pair((alone, None), (crowded, Some(&*name))) {
             if !bench.bears(&contestant, workload.laggards > 0) {
                 continue;
             }

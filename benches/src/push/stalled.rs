@@ -26,7 +26,7 @@ pub(super) fn run(bench: &mut Bench<'_>) -> Result<(), Error> {
     let workload = Workload::new(subscribers, interest, 128, Pace::PerSecond(per_second));
     for contestant in bench.in_turn() {
         let name = contestant.name();
-        for (stalled, beside) in [(0, None), (stalled, Some(&*name))] {
+        for (stalled, beside) in bench.pair((0, None), (stalled, Some(&*name))) {
             if !bench.bears(&contestant, stalled > 0) {
                 continue;
             }

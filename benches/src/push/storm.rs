@@ -51,16 +51,18 @@ pub(super) fn run(bench: &mut Bench<'_>) -> Result<(), Error> {
             continue;
         }
         let name = contestant.name();
-        let figures = measure(bench, &contestant, &workload, 0)?;
-        let rounds = &mut bench.measurement.rounds;
-        rounds.record(&workload.what(), &name, &figures);
-        if contestant == Contestant::Relay {
-            continue;
+        for churners in bench.pair(0, churners) {
+            if contestant == Contestant::Relay && churners > 0 {
+                continue;
+            }
+            let figures = measure(bench, &contestant, &workload, churners)?;
+            let (who, beside) = match churners {
+                0 => (name.clone(), None),
+                _ => (format!("{name}, {churners} churn"), Some(&*name)),
+            };
+            let rounds = &mut bench.measurement.rounds;
+            rounds.record_beside(&workload.what(), &who, beside, &figures);
         }
-        let figures = measure(bench, &contestant, &workload, churners)?;
-        let rounds = &mut bench.measurement.rounds;
-        let who = format!("{name}, {churners} churn");
-        rounds.record_beside(&workload.what(), &who, Some(&name), &figures);
     }
     Ok(())
 }

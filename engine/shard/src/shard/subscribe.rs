@@ -317,6 +317,13 @@ impl<Pass> Shard<Pass> {
                 return Step::Behind;
             }
             *left -= 1;
+            if self.region(index) == Region::Lag {
+                // What it has not got it gets as it was subscribed to.
+                self.queue_lag(index);
+                if self.has_lag(index) {
+                    return Step::Later;
+                }
+            }
             let reason = self.unsubscribe(index, filter);
             waiting.reasons.push(reason as u8);
             waiting.shares |= is_shared(filter);
@@ -371,8 +378,6 @@ impl<Pass> Shard<Pass> {
         }
         let connection = self.connections.at(index);
         let (key, version, id) = (connection.key, connection.version, connection.session);
-        // What waits in the log came while it was subscribed: it goes before what comes now.
-        self.queue_log(id);
         self.leave_flow(index);
         let form = Form {
             wire_form: WireForm::of(version) as u8,
