@@ -5,13 +5,15 @@ mod support;
 
 use ringcast_referee::Rule;
 use std::collections::BTreeMap;
+use std::fs;
 use support::client::{
     Client, Hello, Message, PUBACK, PUBCOMP, PUBREC, PUBREL, SUBACK, UNSUBACK, Version,
     acknowledge, refuse, subscribe, unsubscribe,
 };
+use support::handler::{Handler, be_handler};
 use support::property;
-use support::trial::{Trial, hold};
-use support::wait_until;
+use support::trial::{hold, hold_beside};
+use support::{temporary, wait_until};
 
 const NO_LOCAL: u8 = 0x04;
 
@@ -520,22 +522,59 @@ fn what_a_member_has_begun_ends_with_its_session() {
     });
 }
 
-/// Its user's topics reach nobody else, however they subscribe.
+/// Not a test, unless the program was started as a feed handler.
 #[test]
-fn a_users_topics_are_its_own() {
-    hold(&[], &[Rule::Private], |trial| {
-        private(trial);
-    });
+fn handler_of_another_process() {
+    be_handler();
 }
 
-fn private(trial: &Trial) {
-    let mut client = trial.greet(&Hello::new(Version::V5, "nobody"));
-    let filters = [
-        ("user/#", 0),
-        ("user/+/order", 0),
-        ("user/ann/order", 0),
-        ("#", 0),
-        ("+/ann/#", 0),
+/// A user's topics reach nobody else, however others subscribe.
+#[test]
+fn a_users_topics_are_its_own() {
+    let (users, socket) = (temporary("users"), temporary("feed"));
+    let line = |name: &str| ringcast_door::user_line(name, name.as_bytes()).expect("a name") + "\n";
+    fs::write(&users, line("ann") + &line("bob")).expect("a file");
+    let settings = [
+        &*format!("auth.users=\"{}\"", users.display()),
+        "feed.kind=shm",
+        &*format!("feed.socket=\"{}\"", socket.display()),
     ];
-    assert_eq!(client.subscribe_to(&filters, &[]), [0x87, 0x87, 0x87, 0, 0]);
+    let tried = [Rule::Private, Rule::Subscribed];
+    hold_beside(&["user/#"], &settings, &tried, |trial| {
+        let user = |name, version, id| Hello {
+            user: Some((name, name)),
+            ..Hello::new(version, id)
+        };
+        let mut feed = Handler::start("handler_of_another_process", &socket);
+        for version in [Version::V311, Version::V5] {
+            let mut anns = [1, 2].map(|number| {
+                let mut client = trial.greet(&user("ann", version, &format!("ann {number}")));
+                client.subscribe_at(1, "user/ann/#");
+                client
+            });
+            let mut bob = trial.greet(&user("bob", version, "bob"));
+            let refused = if version == Version::V5 { 0x87 } else { 0x80 };
+            let filters = [
+                ("user/ann/order", 1),
+                ("user/#", 1),
+                ("user/+/order", 1),
+                ("$share/group/user/ann/#", 1),
+                ("#", 1),
+                ("+/ann/#", 1),
+                ("$share/group/#", 1),
+                ("user/bob/+", 1),
+            ];
+            let codes = bob.subscribe_to(&filters, &[]);
+            assert_eq!(codes, [refused, refused, refused, refused, 1, 1, 1, 1]);
+            feed.tell("say user/ann/order hers");
+            feed.tell("say user/bob/order his");
+            for ann in &mut anns {
+                assert_eq!(ann.take().text(), "hers");
+            }
+            assert_eq!(bob.take().text(), "his");
+            anns.into_iter().for_each(Client::leave);
+            bob.leave();
+        }
+    });
+    fs::remove_file(users).expect("it is there");
 }

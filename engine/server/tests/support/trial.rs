@@ -22,6 +22,16 @@ const SHARDS: [&str; 2] = ["cores.shards=[0]", "cores.shards=[0, 0, 0]"];
 /// Holds a trial under these settings, once on each number of shards. The engine breaks no
 /// rule, and these have their occasion each time.
 pub(crate) fn hold(settings: &[&str], tried: &[Rule], scenario: impl Fn(&Trial)) {
+    hold_beside(&[], settings, tried, scenario);
+}
+
+/// The same beside a feed, which publishes to these topics.
+pub(crate) fn hold_beside(
+    own_topics: &[&str],
+    settings: &[&str],
+    tried: &[Rule],
+    scenario: impl Fn(&Trial),
+) {
     for shards in SHARDS {
         println!("{shards}");
         let server = Server::start(&[settings, &[shards]].concat());
@@ -31,7 +41,7 @@ pub(crate) fn hold(settings: &[&str], tried: &[Rule], scenario: impl Fn(&Trial))
             address: recorder.address(),
         };
         scenario(&trial);
-        assert_lawful(recorder, &[], tried);
+        assert_lawful(recorder, own_topics, tried);
         trial.server.stop();
     }
 }
