@@ -184,6 +184,33 @@ impl Sequencer {
         Ok(())
     }
 
+    /// Appends a message of the engine about itself, retained, at QoS 0. It can be read after
+    /// [`Self::publish`].
+    ///
+    /// # Errors
+    /// [`ClaimError`], and nothing happened.
+    pub fn announce(
+        &mut self,
+        topic: TopicName<'_>,
+        payload: &[u8],
+        now_micros: u64,
+    ) -> Result<(), ClaimError> {
+        let topic = FeedTopic {
+            qos_max: QoS::AtMostOnce as u8,
+            retain: true,
+            ..self.topic(topic)
+        };
+        let draft = Draft {
+            topic: &topic,
+            qos: QoS::AtMostOnce,
+            source_micros: now_micros,
+            ingest_micros: now_micros,
+            expires_micros: 0,
+            properties: &[],
+        };
+        self.offer(&draft, payload.len(), |room| room.copy_from_slice(payload))
+    }
+
     /// Appends what the shard of this number has put into its uplink, up to a limit. It can
     /// be read after [`Self::publish`].
     ///

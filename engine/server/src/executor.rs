@@ -15,8 +15,10 @@ use crate::health::{Health, Pulse, monotonic_nanos};
 use crate::meters::{IngestMetrics, ShardMetrics};
 use crate::plan;
 use crate::settings::Idle;
+use crate::sys::Notice;
 use nix::poll::{PollFd, PollFlags, ppoll};
 use nix::sys::time::TimeSpec;
+use ringcast_codec::mqtt::TopicName;
 use ringcast_door::{AddressPlace, Handover};
 use ringcast_ingest::{Ingest, Phase};
 use ringcast_lane::Lanes;
@@ -82,6 +84,8 @@ pub(crate) enum Order {
     Limits(Limits),
     /// The engine goes down: so many connections a second leave, in so many seconds.
     Drain { per_second: u64, seconds: u64 },
+    /// These are retained messages of the engine about itself.
+    Announce(Arc<[Notice]>),
     /// It ends.
     Stop,
     /// The ring goes to a process that asks for it.
@@ -314,10 +318,30 @@ impl Executor {
                         role.shard.drain(per_second, seconds);
                     }
                 }
+                Order::Announce(notices) => self.announce(&notices),
                 Order::Tap(stream) => self.give_tap(&stream),
             }
         }
         Flow::On
+    }
+
+    /// Puts them into the ring, as far as it has room: the next ones come soon.
+    fn announce(&mut self, notices: &[Notice]) {
+        let Some(role) = &mut self.ingest else {
+            return;
+        };
+        let sequencer = role.ingest.sequencer();
+        let wall_micros = now().wall_nanos / 1_000;
+        for Notice { topic, payload } in notices {
+            let topic = TopicName::new(topic).expect("the engine's topics are some");
+            if sequencer
+                .announce(topic, payload.as_bytes(), wall_micros)
+                .is_err()
+            {
+                break;
+            }
+        }
+        sequencer.publish();
     }
 
     fn give_tap(&mut self, stream: &std::os::unix::net::UnixStream) {

@@ -19,6 +19,7 @@ mod reference;
 mod serve;
 mod settings;
 mod sub;
+mod sys;
 mod tap;
 
 use anyhow::{Context, Result};

@@ -14,6 +14,7 @@ use crate::log::{self, LogControl};
 use crate::metrics::{DoorMetrics, Registry};
 use crate::plan::{Housekeeping, Plan};
 use crate::settings::{Authentication, Settings, Sources};
+use crate::sys;
 use anyhow::{Context, Result, bail};
 use nix::sched::{CpuSet, sched_setaffinity};
 use nix::unistd::Pid;
@@ -28,7 +29,7 @@ use std::time::Duration;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, sleep_until, timeout_at};
 use tracing::{error, info, warn};
 
 /// Seconds of a drain that are left for those who did not leave in order.
@@ -130,14 +131,23 @@ impl Server {
     /// Serves until it is told to end, or can't go on.
     pub(crate) fn run(mut self, sources: &Sources) -> Result<()> {
         let mut news = self.hear_news();
+        let began = Instant::now();
+        let mut due = began;
         let outcome = loop {
+            let seconds = self.settings.sys.seconds;
             let heard = self.runtime.block_on(async {
                 tokio::select! {
                     signal = self.signals.next() => Heard::Signal(signal),
                     news = news.recv() => Heard::News(news),
+                    () = sleep_until(due), if seconds > 0 => Heard::SysDue,
                 }
             });
             match heard {
+                Heard::SysDue => {
+                    let notices = sys::notices(&self.engine, began.elapsed());
+                    self.engine.order(&Order::Announce(notices));
+                    due = Instant::now() + Duration::from_secs(seconds.into());
+                }
                 Heard::Signal(SignalKindHeard::Reload) => self.reload(sources),
                 Heard::Signal(SignalKindHeard::End) => break Ok(()),
                 Heard::News(Some(News::Report(report))) => warn!("{report}"),
@@ -263,6 +273,7 @@ impl Server {
 enum Heard {
     Signal(SignalKindHeard),
     News(Option<News>),
+    SysDue,
 }
 
 enum SignalKindHeard {

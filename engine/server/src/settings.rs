@@ -22,7 +22,7 @@ mod value;
 
 pub(crate) use fault::{Fault, Origin, SettingsError};
 pub(crate) use reference::reference;
-pub(crate) use schema::{Auth, Cores, Drain, Feed, Limits, Listen, Log, Memory, Ring, Slow};
+pub(crate) use schema::{Auth, Cores, Drain, Feed, Limits, Listen, Log, Memory, Ring, Slow, Sys};
 pub(crate) use value::{
     Auto, Distribution, FeedKind, FeedSource, Idle, LogFormat, LogLevel, Speed,
 };
@@ -71,6 +71,7 @@ pub(crate) struct Settings {
     pub(crate) slow: Slow,
     pub(crate) drain: Drain,
     pub(crate) feed: Feed,
+    pub(crate) sys: Sys,
     pub(crate) ring: Ring,
     pub(crate) log: Log,
     pub(crate) class: DeliveryClasses,

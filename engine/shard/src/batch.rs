@@ -63,7 +63,7 @@ impl<Tag: Copy> Batch<Tag> {
 
     /// How many more sends it takes.
     pub(crate) fn room(&self) -> usize {
-        if GATHERED_BYTES - self.gathered.len() < GATHER_BYTES_MAX {
+        if self.gathered.len() + GATHER_BYTES_MAX > GATHERED_BYTES {
             return 0;
         }
         SENDS_MAX - self.sends.len()

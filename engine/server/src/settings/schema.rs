@@ -290,6 +290,12 @@ schema! {
         stale_seconds: u32 = "0", Live, whole(0, 86_400, "seconds"), of replay synthetic shm mqtt;
     }
 
+    /// What it tells MQTT clients about itself, on `$SYS/ringcast/…`.
+    sys: Sys {
+        /// How often; 0 is never.
+        seconds: u32 = "10", Live, whole(0, 86_400, "seconds");
+    }
+
     /// Who else may read all messages.
     ring: Ring {
         /// The Unix socket where programs on this host get the ring to read, such as `ringcast tap`.

@@ -9,7 +9,8 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::JoinHandle;
 
 /// Any free port, cores that others may use as well, and a fraction of the usual memory.
-const COMMON: [&str; 9] = [
+const COMMON: [&str; 10] = [
+    "sys.seconds=0",
     "listen.mqtt=[\"127.0.0.1:0\"]",
     "listen.admin=\"127.0.0.1:0\"",
     "cores.idle=\"park\"",

@@ -124,8 +124,14 @@ impl<Pass> Shard<Pass> {
             return;
         }
         let rest = self.rest_of_frame(index);
+        let to = Position(cursor.0 + rest);
+        if rest > OUTBOX_SENT_MAX as u64 {
+            // From where it lies, and by itself.
+            self.compose_piece(index, to);
+            return;
+        }
         let begin = self.serving.gathered();
-        self.gather_stream(index, Position(cursor.0 + rest));
+        self.gather_stream(index, to);
         self.compose_outbox(index, self.serving.gathered() - begin);
     }
 
@@ -146,21 +152,28 @@ impl<Pass> Shard<Pass> {
         })
     }
 
-    /// A piece of its stream, from where it lies if that is one place.
+    /// As much of its stream as one send takes, and as it may be sent.
     fn compose_stream(&mut self, index: u32) {
         let connection = self.connections.at(index);
-        let (key, cursor) = (connection.key, connection.cursor);
+        let cursor = connection.cursor;
         let flow = self.flows.get(connection.cohort);
-        let form = flow.wire_form;
-        let arena = &self.arenas[form as usize];
+        let arena = &self.arenas[flow.wire_form as usize];
         let to = cursor.0 + u64::from(arena.piece_bytes_max());
         let to = Position(flow.stream.head().0.min(to));
         let to = self.end_of_quota(index, to);
         if to == cursor {
             self.connections.at_mut(index).flags.set(Flags::HELD);
-            return;
+        } else {
+            self.compose_piece(index, to);
         }
-        let flow = self.flows.get(self.connections.at(index).cohort);
+    }
+
+    /// Its stream up to a position, from where it lies if that is one place.
+    fn compose_piece(&mut self, index: u32, to: Position) {
+        let connection = self.connections.at(index);
+        let (key, cursor) = (connection.key, connection.cursor);
+        let flow = self.flows.get(connection.cohort);
+        let form = flow.wire_form;
         let arena = &self.arenas[form as usize];
         let mut stretches = flow.stream.stretches(cursor..to, &self.pieces, arena);
         let first = stretches.next();
