@@ -118,16 +118,19 @@ fn retained(publisher: &mut Puppet, subscriber: &mut Puppet) {
 
 fn thousands_of_topics(publisher: &mut Puppet, subscriber: &mut Puppet) {
     const TOPICS: usize = 3_000;
+    /// Not every library keeps to the Receive Maximum that it is told.
+    const AT_ONCE: usize = 500;
     subscriber.subscribe(1, "many/#");
     let done = std::thread::scope(|scope| {
         let reader = scope.spawn(|| {
             (0..TOPICS).all(|number| subscriber.message().topic == format!("many/{number}/t"))
         });
-        // It may have some of them on their way at once.
-        for number in 0..TOPICS {
-            publisher.tell(&format!("publish 1 0 many/{number}/t x"));
+        for first in (0..TOPICS).step_by(AT_ONCE) {
+            for number in first..first + AT_ONCE {
+                publisher.tell(&format!("publish 1 0 many/{number}/t x"));
+            }
+            (0..AT_ONCE).for_each(|_| drop(publisher.wait_for("published")));
         }
-        (0..TOPICS).for_each(|_| drop(publisher.wait_for("published")));
         reader.join().expect("it reads")
     });
     assert!(done, "in order");

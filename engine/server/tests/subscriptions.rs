@@ -528,6 +528,13 @@ fn handler_of_another_process() {
     be_handler();
 }
 
+fn user<'a>(name: &'a str, version: Version, id: &'a str) -> Hello<'a> {
+    Hello {
+        user: Some((name, name)),
+        ..Hello::new(version, id)
+    }
+}
+
 /// A user's topics reach nobody else, however others subscribe.
 #[test]
 fn a_users_topics_are_its_own() {
@@ -541,10 +548,6 @@ fn a_users_topics_are_its_own() {
     ];
     let tried = [Rule::Private, Rule::Subscribed];
     hold_beside(&["user/#"], &settings, &tried, |trial| {
-        let user = |name, version, id| Hello {
-            user: Some((name, name)),
-            ..Hello::new(version, id)
-        };
         let mut feed = Handler::start("handler_of_another_process", &socket);
         for version in [Version::V311, Version::V5] {
             let mut anns = [1, 2].map(|number| {

@@ -21,6 +21,19 @@ fn with_will<'a>(version: Version, id: &'a str, will: Will<'a>) -> Hello<'a> {
     }
 }
 
+/// One whose will says who it is, and waits; as its session does.
+fn delayed<'a>(id: &'a str, delay: &'a [u8], expiry: &'a [u8]) -> Hello<'a> {
+    let will = Will {
+        properties: delay,
+        ..Will::new("will/t", id.as_bytes())
+    };
+    Hello {
+        clean: false,
+        properties: expiry,
+        ..with_will(Version::V5, id, will)
+    }
+}
+
 fn watcher(trial: &Trial) -> Client {
     let mut watcher = trial.connect(Version::V5, "watcher");
     watcher.subscribe_at(2, "will/#");
@@ -131,22 +144,10 @@ fn a_will_waits_for_its_delay_and_not_for_who_returns() {
         let expiry = |seconds| property::four(property::SESSION_EXPIRY, seconds);
         let (long, short) = (delay(100), delay(1));
         let lasting = expiry(100);
-        let late = |id, delay, expiry| Hello {
-            clean: false,
-            properties: expiry,
-            ..with_will(
-                Version::V5,
-                id,
-                Will {
-                    properties: delay,
-                    ..Will::new("will/t", b"late")
-                },
-            )
-        };
         // Who returns in time takes it back, whether its connection was seen to end or not.
-        let first = trial.greet(&late("returns", &long, &lasting));
+        let first = trial.greet(&delayed("returns", &long, &lasting));
         drop(first);
-        let second = trial.greet(&late("returns", &long, &lasting));
+        let second = trial.greet(&delayed("returns", &long, &lasting));
         assert!(second.session_present);
         let third = trial.return_as(Version::V5, "returns");
         assert!(third.session_present);
@@ -156,9 +157,9 @@ fn a_will_waits_for_its_delay_and_not_for_who_returns() {
         fourth.publish_at(1, "will/instead", b"returned");
         assert_eq!(watcher.take().text(), "returned");
         // Who does not return in time does not.
-        let hello = late("does not", &short, &lasting);
+        let hello = delayed("does not", &short, &lasting);
         drop(trial.greet(&hello));
-        assert_eq!(watcher.take().text(), "late");
+        assert_eq!(watcher.take().text(), "does not");
         let mut client = trial.return_as(Version::V5, "does not");
         assert!(client.session_present);
         client.publish_at(1, "will/instead", b"once");
@@ -167,14 +168,14 @@ fn a_will_waits_for_its_delay_and_not_for_who_returns() {
         // a new one.
         let momentary = expiry(1);
         for (id, expiry) in [("ends", &momentary[..]), ("momentary", &[])] {
-            drop(trial.greet(&late(id, &long, expiry)));
-            assert_eq!(watcher.take().text(), "late", "{id}");
+            drop(trial.greet(&delayed(id, &long, expiry)));
+            assert_eq!(watcher.take().text(), id);
         }
-        let mut first = trial.greet(&late("cleaned", &long, &lasting));
+        let mut first = trial.greet(&delayed("cleaned", &long, &lasting));
         first.ping();
         let second = trial.connect(Version::V5, "cleaned");
         assert!(!second.session_present);
-        assert_eq!(watcher.take().text(), "late");
+        assert_eq!(watcher.take().text(), "cleaned");
     });
 }
 

@@ -2,7 +2,7 @@
 //! referee's verdict in the end. Each is held twice, on one shard and on three.
 
 use super::client::{Client, Ending, Hello, Version};
-use super::proof::{ANSWER, assert_lawful};
+use super::proof::{ANSWER, assert_lawful_under};
 use super::server::Server;
 use ringcast_referee::Rule;
 use ringcast_referee::recorder::Recorder;
@@ -41,7 +41,7 @@ pub(crate) fn hold_beside(
             address: recorder.address(),
         };
         scenario(&trial);
-        assert_lawful(recorder, own_topics, tried);
+        assert_lawful_under(settings, recorder, own_topics, tried);
         trial.server.stop();
     }
 }
