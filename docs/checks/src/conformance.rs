@@ -3,9 +3,10 @@
 //!
 //! The statements are in `docs/conformance/statements`, the pages beside it. A
 //! page has each statement exactly once, in its own words, with its
-//! [`Standing`]; a proof names tests, and mutants that those tests kill.
+//! [`Standing`]; a proof names tests, and mutants that those tests kill, or rules
+//! of the [referee](crate::referee).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::mutant::{Mutant, TestName};
 use crate::{Defects, table};
@@ -57,13 +58,22 @@ pub fn statements<'t>(name: &str, text: &'t str) -> Result<Vec<Statement<'t>>, D
     Ok(rows.iter().map(|row| [row[0], row[1], row[4]]).collect())
 }
 
-/// Checks one page against its statements; `exists` says whether a test does.
+/// What proofs may name.
+pub struct Proofs<'p> {
+    /// Planted mutants by their id.
+    pub mutants: &'p BTreeMap<String, Mutant>,
+    /// Rules of the referee that prove something.
+    pub rules: &'p BTreeSet<String>,
+    /// Whether there is such a test.
+    pub exists: &'p dyn Fn(&TestName) -> bool,
+}
+
+/// Checks one page against its statements.
 pub fn check_page(
     name: &str,
     page: &str,
     statements: &[Statement<'_>],
-    mutants: &BTreeMap<String, Mutant>,
-    exists: impl Fn(&TestName) -> bool,
+    proofs: &Proofs<'_>,
 ) -> Defects {
     let rows = match table::markdown(name, page, &HEADER) {
         Ok(rows) => rows,
@@ -92,7 +102,7 @@ pub fn check_page(
         }
         let faults = match Standing::parse(standing) {
             None => vec![format!("there is no standing {standing:?}")],
-            Some(Standing::Proved) => check_proof(proof, mutants, &exists),
+            Some(Standing::Proved) => check_proof(proof, proofs),
             Some(_) if proof.is_empty() => vec![format!("{standing} needs a reason")],
             Some(_) => vec![],
         };
@@ -101,25 +111,31 @@ pub fn check_page(
     defects
 }
 
-/// Checks a proof, "`file::function` kills `MUTANT`", several joined by "; ".
-fn check_proof(
-    proof: &str,
-    mutants: &BTreeMap<String, Mutant>,
-    exists: impl Fn(&TestName) -> bool,
-) -> Defects {
+/// Checks a proof, "`file::function` kills `MUTANT`" or "rule `name`", several joined
+/// by "; ".
+fn check_proof(proof: &str, proofs: &Proofs<'_>) -> Defects {
     let check_part = |part: &str| {
+        if let Some(rule) = part.strip_prefix("rule ") {
+            let name = rule.trim_matches('`');
+            return match proofs.rules.contains(name) {
+                true => Ok(()),
+                false => Err(format!(
+                    "{rule} is no rule of the referee that has a mutant and its occasion in every run"
+                )),
+            };
+        }
         let (test, mutant) = part
             .strip_prefix('`')
             .and_then(|part| part.strip_suffix('`'))
             .and_then(|part| part.split_once("` kills `"))
             .ok_or(format!(
-                "a proof reads `file::function` kills `MUTANT`, not {part:?}"
+                "a proof reads `file::function` kills `MUTANT`, or rule `name`, not {part:?}"
             ))?;
         let test = TestName::parse(test)?;
-        if !exists(&test) {
+        if !(proofs.exists)(&test) {
             return Err(format!("there is no test {}", test.as_str()));
         }
-        match mutants.get(mutant) {
+        match proofs.mutants.get(mutant) {
             None => Err(format!("there is no mutant {mutant}")),
             Some(known) if known.test != test => Err(format!(
                 "{mutant} is to be killed by {}",
@@ -153,7 +169,7 @@ mod tests {
 
 | statement | side | what it says | standing | proof |
 |---|---|---|---|---|
-| S-3 | server | Three. | proved | `packets::two` kills `M-2` |
+| S-3 | server | Three. | proved | `packets::two` kills `M-2`; rule `order` |
 ";
 
     fn check(page: &str) -> Defects {
@@ -167,8 +183,12 @@ mod tests {
             };
             (id.to_owned(), mutant)
         });
-        let exists = |test: &TestName| ["packets::one", "packets::two"].contains(&test.as_str());
-        check_page("p", page, &STATEMENTS, &BTreeMap::from(mutants), exists)
+        let proofs = Proofs {
+            mutants: &BTreeMap::from(mutants),
+            rules: &BTreeSet::from(["order".to_owned()]),
+            exists: &|test| ["packets::one", "packets::two"].contains(&test.as_str()),
+        };
+        check_page("p", page, &STATEMENTS, &proofs)
     }
 
     #[test]
@@ -204,6 +224,11 @@ mod tests {
                 "S-1: there is no test packets::three",
             ),
             ("`M-1`", "`M-3`", "S-1: there is no mutant M-3"),
+            (
+                "`order`",
+                "`ordure`",
+                "S-3: `ordure` is no rule of the referee",
+            ),
             ("`M-1`", "`M-2`", "S-1: M-2 is to be killed by packets::two"),
         ] {
             let defects = check(&PAGE.replacen(right, wrong, 1));

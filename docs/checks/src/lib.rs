@@ -2,7 +2,8 @@
 //!
 //! Code and book make claims that a machine can check: which crate may use which
 //! ([`imports`]), which test proves which statement of a standard
-//! ([`conformance`]) and which planted defect that test catches ([`mutant`]),
+//! ([`conformance`]), which planted defect that test catches ([`mutant`]), which
+//! rules of the referee prove something ([`referee`]),
 //! which clauses the code obeys ([`clauses`]), why a dependency is there
 //! ([`manifest`]), where a link leads ([`links`]).
 //! Each check takes text and returns [`Defects`]; the tests of this crate bring
@@ -21,6 +22,7 @@ pub mod imports;
 pub mod links;
 pub mod manifest;
 pub mod mutant;
+pub mod referee;
 pub mod table;
 
 /// What is wrong and how to mend it, a sentence each, empty when all is well.

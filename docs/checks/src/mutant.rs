@@ -48,10 +48,14 @@ impl Mutant {
     }
 }
 
-/// The name of a test of the codec: `file::function` for one in `codec/tests`,
-/// a longer path such as `mqtt::text::tests::function` for one in `codec/src`.
+/// The name of a test: `file::function` for one in `codec/tests`, a longer path
+/// such as `mqtt::text::tests::function` for one in `codec/src`, and
+/// `server/file::function` for one in `engine/server/tests`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct TestName(String);
+
+/// What the names of tests of the whole engine begin with.
+const SERVER: &str = "server/";
 
 impl TestName {
     /// Reads a name.
@@ -78,7 +82,10 @@ impl TestName {
     #[must_use]
     pub fn target(&self) -> Vec<&str> {
         match self.integration() {
-            Some((file, _)) => vec!["-p", "ringcast-codec", "--test", file],
+            Some((file, _)) => match file.strip_prefix(SERVER) {
+                Some(file) => vec!["-p", "ringcast", "--test", file],
+                None => vec!["-p", "ringcast-codec", "--test", file],
+            },
             None => vec!["-p", "ringcast-codec", "--lib"],
         }
     }
@@ -103,7 +110,11 @@ impl TestName {
     fn source(&self, root: &Path) -> Option<PathBuf> {
         let file = |path: &str| root.join(format!("codec/{path}.rs"));
         if let Some((name, _)) = self.integration() {
-            return Some(file(&format!("tests/{name}"))).filter(|file| file.is_file());
+            let file = match name.strip_prefix(SERVER) {
+                Some(name) => root.join(format!("engine/server/tests/{name}.rs")),
+                None => file(&format!("tests/{name}")),
+            };
+            return Some(file).filter(|file| file.is_file());
         }
         let (modules, _) = self.0.rsplit_once("::")?;
         successors(Some(modules), |path| Some(path.rsplit_once("::")?.0))
@@ -254,6 +265,9 @@ mod tests {
         let unit = TestName::parse("mqtt::text::tests::refuses").unwrap();
         assert_eq!(unit.target(), ["-p", "ringcast-codec", "--lib"]);
         assert_eq!(unit.within_target(), "mqtt::text::tests::refuses");
+        let server = TestName::parse("server/wills::come").unwrap();
+        assert_eq!(server.target(), ["-p", "ringcast", "--test", "wills"]);
+        assert_eq!(server.within_target(), "come");
         assert!(TestName::parse("refuses").is_err());
     }
 
@@ -266,13 +280,14 @@ mod tests {
     #[test]
     fn a_test_exists_in_the_file_that_its_name_says() {
         let root = env::temp_dir().join(format!("ringcast-docs-checks-{}", process::id()));
-        for folder in ["codec/src/mqtt", "codec/tests"] {
+        for folder in ["codec/src/mqtt", "codec/tests", "engine/server/tests"] {
             fs::create_dir_all(root.join(folder)).unwrap();
         }
         for file in [
             "codec/src/mqtt/text.rs",
             "codec/src/mqtt.rs",
             "codec/tests/packets.rs",
+            "engine/server/tests/wills.rs",
         ] {
             fs::write(
                 root.join(file),
@@ -285,11 +300,14 @@ mod tests {
             "packets::refuses",
             "mqtt::text::tests::refuses",
             "mqtt::tests::refuses",
+            "server/wills::refuses",
         ] {
             assert!(exists(name), "{name}");
         }
         for name in [
             "packets::helper",
+            "wills::refuses",
+            "server/packets::refuses",
             "mqtt::text::tests::accepts",
             "text::refuses",
             "other::tests::refuses",

@@ -3,9 +3,10 @@
 
 use std::collections::BTreeMap;
 
+use ringcast_docs_checks::conformance::Proofs;
 use ringcast_docs_checks::mutant::{self, Mutant};
 use ringcast_docs_checks::{
-    Defects, assert_none, clauses, conformance, files_below, or_fail, read, root,
+    Defects, assert_none, clauses, conformance, files_below, or_fail, read, referee, root,
 };
 
 fn mutants() -> BTreeMap<String, Mutant> {
@@ -25,15 +26,17 @@ fn assert_complete(page: &str, files: &[&str]) {
     for (file, text) in &texts {
         statements.extend(or_fail(conformance::statements(file, text)));
     }
-    let exists = |test: &mutant::TestName| test.exists(&root());
+    let proofs = Proofs {
+        mutants: &mutants(),
+        rules: &or_fail(referee::rules(
+            &read(&root().join("docs/referee.md")),
+            &read(&root().join("engine/referee/mutants.tsv")),
+            &read(&root().join("test")),
+        )),
+        exists: &|test| test.exists(&root()),
+    };
     let text = read(&folder.join(page));
-    assert_none(&conformance::check_page(
-        page,
-        &text,
-        &statements,
-        &mutants(),
-        exists,
-    ));
+    assert_none(&conformance::check_page(page, &text, &statements, &proofs));
 }
 
 #[test]

@@ -752,6 +752,14 @@ cases! {
         s.close(2);
         s.server(1, message(4, "w", "gone"));
     };
+    will_after_no_goodbye: WillEarly, |s, bad| {
+        let connect = v5("b").will("w", b"gone");
+        // Only a session that was to last may be given another end.
+        watched(s, &if bad { connect.kept() } else { connect });
+        s.event(2, What::ToServer(b"\xE0\x07\0\x05\x11\0\0\0\x09".to_vec()));
+        s.close(2);
+        s.server(1, message(4, "w", "gone"));
+    };
     will_before_its_delay: WillEarly, |s, bad| {
         let mut connect = v5("b").kept().will("w", b"gone");
         connect.will.as_mut().unwrap().2 = four(24, 20);

@@ -87,14 +87,14 @@ fn start_listeners(server: &Server, recorder: &Recorder) -> Vec<Listener> {
         };
         let (direct, recorded) = (server.mqtt, recorder.address());
         let of_mosquitto = match version {
-            Version::V311 => recorded,
+            Version::V31 | Version::V311 => recorded,
             Version::V5 => direct,
         };
         start(Library::Mosquitto, "market/BTCUSDT/#", of_mosquitto);
         start(Library::Mosquitto, "market/+/trade", direct);
         start(Library::MqttJs, "market/#", direct);
         let of_paho = match version {
-            Version::V311 => direct,
+            Version::V31 | Version::V311 => direct,
             Version::V5 => recorded,
         };
         start(Library::Paho, "market/ETHUSDT/#", of_paho);

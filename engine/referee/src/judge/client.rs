@@ -47,12 +47,15 @@ impl Referee {
         match packet {
             Packet::Connect(connect) => self.on_connect(connection, *connect),
             Packet::Disconnect(disconnect) => {
+                let expiry = disconnect.properties.number(property::SESSION_EXPIRY);
+                if expiry.is_some_and(|seconds| seconds > 0) && !asked_to_last(connection) {
+                    // Section 3.14.2.2.2: it is no goodbye.
+                    self.on_client_fault(connection);
+                    return;
+                }
                 connection.farewell = Some((self.now, disconnect.reason));
                 connection.flow(Side::Client).broken = true;
-                if let (Some(session), Some(expiry)) = (
-                    connection.session,
-                    disconnect.properties.number(property::SESSION_EXPIRY),
-                ) {
+                if let (Some(session), Some(expiry)) = (connection.session, expiry) {
                     // The server may or may not get to read it.
                     let session = &mut self.sessions[session];
                     let expiry = u64::from(expiry);
@@ -327,6 +330,12 @@ impl Referee {
             });
         }
     }
+}
+
+/// Whether the session was to outlive its connection, which MQTT 5 has to say in CONNECT.
+fn asked_to_last(connection: &Connection) -> bool {
+    let asked = connection.told(property::SESSION_EXPIRY);
+    asked.is_some_and(|seconds| seconds > 0)
 }
 
 /// Puts the topic where only the alias was. False if the client broke the rules of

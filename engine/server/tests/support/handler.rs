@@ -39,7 +39,8 @@ impl Handler {
         handler
     }
 
-    /// `number N`, `begin N`, `flood N` or `rubbish`: see [`obey`] and [`flood`].
+    /// `number N`, `say TOPIC TEXT`, `begin N`, `flood N` or `rubbish`: see [`obey`] and
+    /// [`flood`].
     pub(crate) fn tell(&mut self, command: &str) {
         let input = self.process.stdin.as_mut().expect("a pipe");
         writeln!(input, "{command}").expect("it reads");
@@ -96,6 +97,10 @@ fn flood(ring: &mut Producer, first: u64) -> ! {
 fn obey(ring: &mut Producer, command: &str) {
     match command.split_once(' ') {
         Some(("number", number)) => write(ring, TOPIC.as_bytes(), number.as_bytes()),
+        Some(("say", said)) => {
+            let (topic, text) = said.split_once(' ').expect("a topic and a text");
+            write(ring, topic.as_bytes(), text.as_bytes());
+        }
         // Claimed and begun, but never published: as if it died in the middle of it.
         Some(("begin", number)) => {
             let body = ring

@@ -90,6 +90,7 @@ impl Listener {
         match library {
             Library::Mosquitto => {
                 let version = match version {
+                    Version::V31 => "mqttv31",
                     Version::V311 => "mqttv311",
                     Version::V5 => "mqttv5",
                 };

@@ -9,11 +9,15 @@
 
 pub(crate) mod client;
 pub(crate) mod handler;
+pub(crate) mod library;
 pub(crate) mod listener;
 pub(crate) mod proof;
+pub(crate) mod property;
 pub(crate) mod recording;
+pub(crate) mod rumqttc;
 pub(crate) mod server;
 pub(crate) mod traffic;
+pub(crate) mod trial;
 
 use std::path::PathBuf;
 use std::process::Child;
