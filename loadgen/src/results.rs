@@ -123,8 +123,11 @@ pub struct Health {
 /// What was counted over a run.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Totals {
-    /// From the start to the last thing that counts.
+    /// From the start to the end, with connecting before and waiting behind.
     pub elapsed_nanos: u64,
+    /// From the first publish that was due to the last publish or delivery: what rates are
+    /// told over.
+    pub publishing_nanos: u64,
     /// Connections that the scenario asks for.
     pub connections_asked: u64,
     /// Those accepted by a CONNACK; who comes again counts again.
@@ -133,7 +136,7 @@ pub struct Totals {
     pub connections_refused: u64,
     /// Those that never got a CONNACK.
     pub connections_failed: u64,
-    /// Those that ended although nobody here ended them.
+    /// Those that ended although nobody here ended them, nor provoked that.
     pub connections_lost: u64,
     /// From the first attempt to the last CONNACK of the first ramp.
     pub connect_nanos: u64,
@@ -155,7 +158,7 @@ pub struct Totals {
     pub pings_answered: u64,
 }
 
-/// One second of a run.
+/// One second of a run, of those since its start.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Second {
     /// Connections that were open at its end.
@@ -166,6 +169,8 @@ pub struct Second {
     pub delivered: u64,
     /// Publishes that were sent late in it.
     pub late: u64,
+    /// Deliveries that were found wrong in it.
+    pub wrong: u64,
     /// Response times of what was received in it.
     pub response: Latencies,
 }

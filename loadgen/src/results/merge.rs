@@ -109,6 +109,7 @@ impl Health {
 impl Totals {
     fn add(&mut self, other: &Self) {
         self.elapsed_nanos = self.elapsed_nanos.max(other.elapsed_nanos);
+        self.publishing_nanos = self.publishing_nanos.max(other.publishing_nanos);
         self.connections_asked += other.connections_asked;
         self.connections_opened += other.connections_opened;
         self.connections_refused += other.connections_refused;
@@ -132,6 +133,7 @@ impl Second {
         self.published += other.published;
         self.delivered += other.delivered;
         self.late += other.late;
+        self.wrong += other.wrong;
         self.response.add(&other.response);
     }
 }
