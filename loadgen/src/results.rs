@@ -130,15 +130,17 @@ pub struct Totals {
     pub publishing_nanos: u64,
     /// Connections that the scenario asks for.
     pub connections_asked: u64,
-    /// Those accepted by a CONNACK; who comes again counts again.
+    /// Those of them that a CONNACK accepted.
     pub connections_opened: u64,
+    /// CONNACKs beyond that: of those that had ended, and came again.
+    pub connections_reopened: u64,
     /// Those that a CONNACK refused.
     pub connections_refused: u64,
     /// Those that never got a CONNACK.
     pub connections_failed: u64,
     /// Those that ended although nobody here ended them, nor provoked that.
     pub connections_lost: u64,
-    /// From the first attempt to the last CONNACK of the first ramp.
+    /// From the first attempt to the last CONNACK of those that came for the first time.
     pub connect_nanos: u64,
     /// Filters that a SUBACK granted.
     pub subscriptions: u64,
@@ -324,6 +326,11 @@ impl Health {
     /// The part of what was due that was sent; all, if nothing was due.
     pub fn achieved_share(&self) -> f64 {
         share(self.sent, self.due).unwrap_or(1.0)
+    }
+
+    /// The part of what was sent that was sent late.
+    pub fn late_share(&self) -> f64 {
+        share(self.late, self.sent).unwrap_or(0.0)
     }
 
     /// The part of their time that the threads were busy.

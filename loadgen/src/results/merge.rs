@@ -112,6 +112,7 @@ impl Totals {
         self.publishing_nanos = self.publishing_nanos.max(other.publishing_nanos);
         self.connections_asked += other.connections_asked;
         self.connections_opened += other.connections_opened;
+        self.connections_reopened += other.connections_reopened;
         self.connections_refused += other.connections_refused;
         self.connections_failed += other.connections_failed;
         self.connections_lost += other.connections_lost;
