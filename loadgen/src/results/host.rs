@@ -1,7 +1,44 @@
-//! Where a run was made: without it a figure means nothing.
+//! Where a run was made, and by which program: without that a figure means nothing.
 
+use super::{Health, Process};
+use nix::sys::resource::{Resource, getrlimit};
+use nix::sys::utsname::uname;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::env;
+use std::ffi::OsStr;
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+use std::thread;
+
+/// Settings of the kernel that figures depend on, below `/proc/sys`.
+const SYSCTLS: [&str; 24] = [
+    "fs/nr_open",
+    "kernel/io_uring_disabled",
+    "net/core/busy_poll",
+    "net/core/default_qdisc",
+    "net/core/netdev_budget",
+    "net/core/netdev_max_backlog",
+    "net/core/rmem_default",
+    "net/core/rmem_max",
+    "net/core/somaxconn",
+    "net/core/wmem_default",
+    "net/core/wmem_max",
+    "net/ipv4/ip_local_port_range",
+    "net/ipv4/ip_local_reserved_ports",
+    "net/ipv4/tcp_congestion_control",
+    "net/ipv4/tcp_ehash_entries",
+    "net/ipv4/tcp_max_syn_backlog",
+    "net/ipv4/tcp_mem",
+    "net/ipv4/tcp_notsent_lowat",
+    "net/ipv4/tcp_rmem",
+    "net/ipv4/tcp_syncookies",
+    "net/ipv4/tcp_tw_reuse",
+    "net/ipv4/tcp_wmem",
+    "net/netfilter/nf_conntrack_max",
+    "vm/swappiness",
+];
 
 /// A machine, as a run found it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -12,10 +49,10 @@ pub struct Host {
     pub kernel: String,
     /// The model.
     pub processor: String,
-    /// Processors that the run might use.
+    /// How many of its processors the run might use.
     pub processors_allowed: u32,
-    /// Who chooses the processors' frequency; several where they differ, none where the
-    /// machine does not say.
+    /// Who chooses the processors' frequency, each once; none where the machine does not
+    /// say, as most virtual ones do not.
     pub governors: Vec<String>,
     /// All of it.
     pub memory_bytes: u64,
@@ -23,6 +60,162 @@ pub struct Host {
     pub load_average: String,
     /// Descriptors that a process may have.
     pub descriptors_max: u64,
+    /// Which processors handle what loop-back receives, as a mask; 0 is the sender's.
+    pub loopback_steering: String,
     /// Settings of the kernel that figures depend on, as far as this kernel has them.
     pub sysctls: BTreeMap<String, String>,
+}
+
+impl Host {
+    /// The one that this process runs on. What it does not say is left empty.
+    pub fn look() -> Self {
+        let processors = thread::available_parallelism();
+        Self {
+            name: host_name(),
+            kernel: kernel(),
+            processors_allowed: processors.map_or(0, |count| count.get() as u32),
+            descriptors_max: getrlimit(Resource::RLIMIT_NOFILE).map_or(0, |(soft, _)| soft),
+            ..Self::look_below(Path::new("/"))
+        }
+    }
+
+    /// What the files below `/proc` and `/sys` of this root say.
+    fn look_below(root: &Path) -> Self {
+        let read = |path: &str| read(&root.join(path));
+        let load = read("proc/loadavg").unwrap_or_default();
+        let sysctl =
+            |name: &str| Some((name.replace('/', "."), read(&format!("proc/sys/{name}"))?));
+        Self {
+            processor: read("proc/cpuinfo")
+                .and_then(|text| processor(&text))
+                .unwrap_or_default(),
+            governors: governors(&root.join("sys/devices/system/cpu")),
+            memory_bytes: read("proc/meminfo")
+                .and_then(|text| memory_bytes(&text))
+                .unwrap_or(0),
+            load_average: load.split(' ').next().unwrap_or_default().to_owned(),
+            loopback_steering: read("sys/class/net/lo/queues/rx-0/rps_cpus").unwrap_or_default(),
+            sysctls: SYSCTLS.into_iter().filter_map(sysctl).collect(),
+            ..Self::default()
+        }
+    }
+}
+
+impl Process {
+    /// This one, before it has done anything.
+    pub fn look(number: u32) -> Self {
+        Self {
+            number,
+            host: host_name(),
+            pid: std::process::id(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            revision: revision(),
+            command_line: env::args().collect(),
+            processors: Vec::new(),
+            connections_opened: 0,
+            delivered: 0,
+            health: Health::default(),
+        }
+    }
+}
+
+fn host_name() -> String {
+    uname().map_or(String::new(), |names| {
+        names.nodename().to_string_lossy().into_owned()
+    })
+}
+
+fn kernel() -> String {
+    uname().map_or(String::new(), |names| {
+        let parts = [names.sysname(), names.release(), names.machine()];
+        parts.map(OsStr::to_string_lossy).join(" ")
+    })
+}
+
+fn read(path: &Path) -> Option<String> {
+    Some(fs::read_to_string(path).ok()?.trim().to_owned())
+}
+
+/// The first one's name; where the architecture has none, there is none.
+fn processor(cpuinfo: &str) -> Option<String> {
+    let names = cpuinfo.lines().filter_map(|line| line.split_once(':'));
+    let mut models = names.filter(|(name, _)| name.trim() == "model name");
+    models.next().map(|(_, model)| model.trim().to_owned())
+}
+
+fn memory_bytes(meminfo: &str) -> Option<u64> {
+    let total = meminfo
+        .lines()
+        .find_map(|line| line.strip_prefix("MemTotal:"))?;
+    let kib: u64 = total.trim().strip_suffix(" kB")?.parse().ok()?;
+    Some(kib * 1024)
+}
+
+fn governors(processors: &Path) -> Vec<String> {
+    let folders = fs::read_dir(processors).into_iter().flatten().flatten();
+    let governor = |folder: fs::DirEntry| read(&folder.path().join("cpufreq/scaling_governor"));
+    let each_once: BTreeSet<String> = folders.filter_map(governor).collect();
+    each_once.into_iter().collect()
+}
+
+/// That of the repository that this process runs in.
+fn revision() -> Option<String> {
+    let described = Command::new("git")
+        .args([
+            "describe",
+            "--always",
+            "--exclude=*",
+            "--abbrev=12",
+            "--dirty=+",
+        ])
+        .output()
+        .ok()?;
+    let text = String::from_utf8(described.stdout).ok()?;
+    described.status.success().then(|| text.trim().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn this_machine_says_what_it_is() {
+        let host = Host::look();
+        assert!(host.kernel.starts_with("Linux "), "{host:?}");
+        assert!(!host.name.is_empty(), "{host:?}");
+        assert!(host.processors_allowed > 0, "{host:?}");
+        assert!(host.memory_bytes > 1 << 20, "{host:?}");
+        assert!(host.descriptors_max > 0, "{host:?}");
+        assert!(host.load_average.parse::<f64>().is_ok(), "{host:?}");
+        assert!(host.sysctls.contains_key("net.core.somaxconn"), "{host:?}");
+    }
+
+    #[test]
+    fn governors_are_told_once_each_and_what_is_missing_is_left_empty() {
+        let name = format!("ringcast-loadgen-host-{}", std::process::id());
+        let root = env::temp_dir().join(name);
+        for (processor, governor) in [(0, "powersave"), (1, "performance"), (2, "powersave")] {
+            let folder = root.join(format!("sys/devices/system/cpu/cpu{processor}/cpufreq"));
+            fs::create_dir_all(&folder).expect("the folder is ours");
+            let file = folder.join("scaling_governor");
+            fs::write(file, format!("{governor}\n")).expect("the folder is ours");
+        }
+        let host = Host::look_below(&root);
+        fs::remove_dir_all(&root).expect("the folder is ours");
+        assert_eq!(host.governors, ["performance", "powersave"]);
+        let expected = Host {
+            governors: host.governors.clone(),
+            ..Host::default()
+        };
+        assert_eq!(host, expected);
+    }
+
+    #[test]
+    fn a_process_says_who_it_is() {
+        let process = Process::look(3);
+        assert_eq!(process.number, 3);
+        assert_eq!(process.host, Host::look().name);
+        assert_eq!(process.pid, std::process::id());
+        assert_eq!(process.command_line.len(), env::args().count());
+    }
 }

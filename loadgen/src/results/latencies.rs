@@ -15,7 +15,7 @@ use std::fmt;
 const DIGITS: u8 = 3;
 
 /// Nanoseconds, counted in a histogram and packed; default: none at all.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
 pub struct Latencies {
     /// What a file holds; empty if there is nothing.
@@ -56,20 +56,36 @@ impl Latencies {
         self.packed.is_empty()
     }
 
+    /// All of them in one histogram.
+    pub fn sum<'a>(all: impl IntoIterator<Item = &'a Self>) -> Histogram<u64> {
+        let mut sum = empty();
+        for latencies in all {
+            if !latencies.is_empty() {
+                sum.add(latencies.unpack())
+                    .expect("it grows as far as it has to");
+            }
+        }
+        sum
+    }
+
     /// Counts what the others hold as well.
     pub fn add(&mut self, others: &Self) {
         match (self.is_empty(), others.is_empty()) {
             (_, true) => {}
             (true, false) => self.clone_from(others),
-            (false, false) => {
-                let mut all = self.unpack();
-                all.add(others.unpack())
-                    .expect("it grows as far as it has to");
-                *self = Self::pack(&all);
-            }
+            (false, false) => *self = Self::pack(&Self::sum([&*self, others])),
         }
     }
 }
+
+/// Those are equal that count the same: of how a histogram grew a trace stays in its text.
+impl PartialEq for Latencies {
+    fn eq(&self, other: &Self) -> bool {
+        self.packed == other.packed || self.unpack() == other.unpack()
+    }
+}
+
+impl Eq for Latencies {}
 
 /// An empty histogram that grows with what it counts.
 fn empty() -> Histogram<u64> {

@@ -107,7 +107,7 @@ impl Health {
 }
 
 impl Totals {
-    fn add(&mut self, other: &Self) {
+    pub(crate) fn add(&mut self, other: &Self) {
         self.elapsed_nanos = self.elapsed_nanos.max(other.elapsed_nanos);
         self.publishing_nanos = self.publishing_nanos.max(other.publishing_nanos);
         self.connections_asked += other.connections_asked;
