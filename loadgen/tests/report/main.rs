@@ -1,0 +1,10 @@
+//! What is told of a run whose figures are known.
+
+mod compare;
+mod files;
+mod html;
+mod merge;
+mod metrics;
+mod progress;
+mod sample;
+mod table;
