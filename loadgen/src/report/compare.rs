@@ -11,6 +11,7 @@ use crate::results::{Results, Run};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
+use std::process::ExitCode;
 use std::str::FromStr;
 
 /// How much worse a figure may be, unless something else is said.
@@ -90,7 +91,27 @@ enum Outcome {
     NotJudged,
 }
 
+/// What a program ends with whose comparison found something worse.
+const WORSE: u8 = 1;
+/// What it ends with if there is nothing to compare.
+const IMPOSSIBLE: u8 = 2;
+
 impl Arguments {
+    /// Compares and tells: 0 is for no worse than may be, 1 for worse, 2 for a comparison
+    /// that can't be made.
+    pub fn run(&self) -> ExitCode {
+        match self.compare() {
+            Ok(comparison) => {
+                print!("{comparison}");
+                ExitCode::from(if comparison.is_worse() { WORSE } else { 0 })
+            }
+            Err(error) => {
+                eprintln!("ringcast-loadgen: {error}");
+                ExitCode::from(IMPOSSIBLE)
+            }
+        }
+    }
+
     /// Reads both files and compares them.
     ///
     /// # Errors

@@ -1,8 +1,13 @@
 //! Two runs beside each other.
 
+use crate::folder::Folder;
 use crate::sample::{latencies, whole};
-use ringcast_loadgen::report::compare::{CompareError, Comparison, Threshold, compare};
+use clap::Parser;
+use ringcast_loadgen::report::Json;
+use ringcast_loadgen::report::compare::{Arguments, CompareError, Comparison, Threshold, compare};
 use ringcast_loadgen::results::Results;
+use std::fs;
+use std::process::ExitCode;
 
 /// The whole run, with every response time so much longer.
 fn slower(percent: u64) -> Results {
@@ -157,4 +162,46 @@ fn thresholds_that_can_not_be_are_refused() {
         "{sentence}"
     );
     assert!(sentence.contains("response_p99_nanos, "), "{sentence}");
+}
+
+#[derive(Parser)]
+struct CommandLine {
+    #[command(flatten)]
+    compare: Arguments,
+}
+
+#[test]
+fn the_exit_code_tells_worse_from_impossible() {
+    let folder = Folder::new("compare");
+    let file = |name: &str, results: &Results| {
+        let path = folder.0.join(name);
+        fs::write(&path, Json(results).to_string()).expect("the folder is ours");
+        path.display().to_string()
+    };
+    let [before, after] = [file("a.json", &whole()), file("b.json", &slower(15))];
+    let run = |arguments: &[&str]| {
+        let command_line = ["compare"].iter().chain(arguments);
+        let parsed = CommandLine::try_parse_from(command_line).expect("it is one");
+        parsed.compare.run()
+    };
+    assert_eq!(
+        run(&[&before, &after, "--threshold", "16"]),
+        ExitCode::SUCCESS
+    );
+    assert_eq!(run(&[&before, &after]), ExitCode::from(1));
+    assert_eq!(run(&[&before, "nowhere.json"]), ExitCode::from(2));
+    assert_eq!(
+        run(&[&before, &after, "--threshold", "p99=5"]),
+        ExitCode::from(2)
+    );
+    let no_number = ["compare", &before, &after, "--threshold", "much"];
+    let error = CommandLine::try_parse_from(no_number)
+        .err()
+        .expect("it is no number");
+    assert!(
+        error
+            .to_string()
+            .contains("it has to be a number of per cent"),
+        "{error}"
+    );
 }

@@ -1,25 +1,9 @@
 //! The files of a run: JSON that is read back, seconds, histograms.
 
+use crate::folder::Folder;
 use crate::sample::{latencies, search, whole};
 use ringcast_loadgen::report::{Csv, Hgrm, Json, read, write_files};
 use std::fs;
-use std::path::PathBuf;
-
-/// A folder that is gone when the test ends.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new(name: &str) -> Self {
-        let name = format!("ringcast-loadgen-{name}-{}", std::process::id());
-        Self(std::env::temp_dir().join(name))
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
 
 #[test]
 fn results_are_read_back_as_they_were_written() {
@@ -57,7 +41,6 @@ fn json_tells_the_figures_to_programs_that_know_no_histograms() {
 #[test]
 fn what_is_no_results_is_refused_with_a_sentence() {
     let folder = Folder::new("refused");
-    fs::create_dir_all(&folder.0).expect("the folder is ours");
     let path = folder.0.join("a.json");
     let refused = |text: &str| {
         fs::write(&path, text).expect("the folder is ours");

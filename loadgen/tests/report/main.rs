@@ -2,6 +2,7 @@
 
 mod compare;
 mod files;
+mod folder;
 mod html;
 mod merge;
 mod metrics;

@@ -121,10 +121,12 @@ impl Plot {
             )?;
         }
         for (at, text) in self.positions.ticks() {
+            let x = self.positions.x(at);
+            // Beyond the edge a text would be cut.
+            let anchor = if x < right { "middle" } else { "end" };
             writeln!(
                 out,
-                "<text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{text}</text>",
-                self.positions.x(at),
+                "<text x=\"{x:.1}\" y=\"{:.1}\" text-anchor=\"{anchor}\">{text}</text>",
                 HEIGHT - 6.0
             )?;
         }
@@ -203,7 +205,6 @@ impl Values {
                 .to_string()
                 .replace(".00", "")
                 .replace(".0", ""),
-            Self::Counts if value.fract() > 0.0 => value.to_string(),
             Self::Counts => Count(value as u64).to_string(),
         }
     }
@@ -233,17 +234,15 @@ impl Scale {
     }
 }
 
-/// From 0 to the first that is not below the most, in steps of 1, 2 or 5 of some decade.
+/// From 0 to the first that is not below the most, in steps of 1, 2 or 5 of some decade,
+/// whole ones: what is counted has no halves.
 fn round_ticks(most: f64) -> Vec<f64> {
-    let most = if most > 0.0 { most } else { 1.0 };
-    let about = most / TICKS;
+    let about = (most / TICKS).max(1.0);
     let decade = 10_f64.powf(about.log10().floor());
-    let steps = [1.0, 2.0, 5.0, 10.0].map(|factor| factor * decade);
-    let step = steps
-        .into_iter()
-        .find(|step| *step >= about)
-        .unwrap_or(steps[3]);
-    let count = (most / step).ceil() as usize;
+    let steps = [1.0, 2.0, 5.0].map(|factor| factor * decade);
+    let step = steps.into_iter().find(|step| *step >= about);
+    let step = step.unwrap_or(10.0 * decade);
+    let count = (most / step).ceil().max(1.0) as usize;
     (0..=count).map(|tick| tick as f64 * step).collect()
 }
 
@@ -254,4 +253,43 @@ fn decades(least: f64, most: f64) -> Vec<f64> {
     (first..=last.max(first + 1))
         .map(|power| 10_f64.powi(power))
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ticks_are_round_and_reach_over_all_values() {
+        assert_eq!(
+            round_ticks(1_000.0),
+            [0.0, 200.0, 400.0, 600.0, 800.0, 1_000.0]
+        );
+        assert_eq!(round_ticks(7.0), [0.0, 2.0, 4.0, 6.0, 8.0]);
+        assert_eq!(round_ticks(33.0), [0.0, 10.0, 20.0, 30.0, 40.0]);
+        assert_eq!(round_ticks(0.3), [0.0, 1.0]);
+        assert_eq!(round_ticks(0.0), [0.0, 1.0]);
+        assert_eq!(decades(40_000.0, 2e6), [1e4, 1e5, 1e6, 1e7]);
+        assert_eq!(decades(1_000.0, 1_000.0), [1e3, 1e4]);
+        assert_eq!(decades(0.0, 0.0), [1.0, 10.0]);
+    }
+
+    #[test]
+    fn an_axis_tells_what_its_ticks_are() {
+        let texts = |positions: Positions| {
+            let ticks = positions.ticks().into_iter();
+            ticks.map(|(_, text)| text).collect::<Vec<_>>()
+        };
+        assert_eq!(
+            texts(Positions::Seconds(5.0)),
+            ["0 s", "1 s", "2 s", "3 s", "4 s", "5 s"]
+        );
+        assert_eq!(
+            texts(Positions::Nines(3.0)),
+            ["0 %", "90 %", "99 %", "99.9 %"]
+        );
+        let nanos = [1.0, 10.0, 1e3, 1e5, 1e9].map(|nanos| Values::Nanos.tick(nanos));
+        assert_eq!(nanos, ["1 ns", "10 ns", "1 µs", "100 µs", "1 s"]);
+        assert_eq!(Values::Counts.tick(20_000.0), "20,000");
+    }
 }
