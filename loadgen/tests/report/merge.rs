@@ -1,7 +1,8 @@
 //! Parts of a run become the run.
 
-use crate::sample::{process, search};
-use ringcast_loadgen::results::{EarlyEnd, MergeError, Process};
+use crate::sample::{process, search, whole};
+use ringcast_loadgen::results::{EarlyEnd, MergeError, Process, Results};
+use serde_json::Value;
 
 #[test]
 fn two_parts_are_what_one_process_would_have_counted() {
@@ -80,4 +81,79 @@ fn other_runs_and_the_same_part_twice_are_refused() {
     other.processes.push(twice);
     assert_eq!(merged.merge(&other), Err(MergeError::SameProcess(0)));
     assert_eq!(merged, own);
+}
+
+/// Where counters are, and those of them that two processes have in common: the others add
+/// up.
+const COUNTERS: [(&str, &[&str]); 5] = [
+    (
+        "/totals",
+        &["connect_nanos", "elapsed_nanos", "publishing_nanos"],
+    ),
+    ("/seconds/1", &[]),
+    ("/correctness", &[]),
+    ("/memory", &["kernel_bytes", "server_bytes"]),
+    ("/floor", &["payload_bytes"]),
+];
+
+/// The counters of a part get these numbers, one after the other.
+fn count_from(results: &Results, pointer: &str, first: u64) -> Results {
+    let mut json = serde_json::to_value(results).expect("results are JSON");
+    for (at, counter) in counters(&mut json, pointer).enumerate() {
+        *counter.1 = (first + at as u64).into();
+    }
+    serde_json::from_value(json).expect("a number is as good as another")
+}
+
+fn counters<'a>(
+    json: &'a mut Value,
+    pointer: &str,
+) -> impl Iterator<Item = (&'a String, &'a mut Value)> {
+    let object = json.pointer_mut(pointer).and_then(Value::as_object_mut);
+    let fields = object.expect("there is such an object").iter_mut();
+    fields.filter(|(_, value)| value.is_number())
+}
+
+#[test]
+fn no_counter_is_forgotten() {
+    for (pointer, in_common) in COUNTERS {
+        let [one, other] = [0, 1].map(|number| Results {
+            floor: whole().floor,
+            memory: whole().memory,
+            ..process(number, &[u64::from(number)])
+        });
+        let mut merged = count_from(&one, pointer, 100);
+        merged
+            .merge(&count_from(&other, pointer, 1_000))
+            .expect("they are of one run");
+        let mut json = serde_json::to_value(merged).expect("results are JSON");
+        for (at, (name, value)) in counters(&mut json, pointer).enumerate() {
+            let (one, other) = (100.0 + at as f64, 1_000.0 + at as f64);
+            let expected = match in_common.contains(&&**name) {
+                true => other,
+                false => one + other,
+            };
+            assert_eq!(value.as_f64(), Some(expected), "{pointer}/{name}");
+        }
+    }
+}
+
+#[test]
+fn no_counter_of_health_is_forgotten() {
+    let mut results = process(0, &[0]);
+    results
+        .merge(&process(1, &[1]))
+        .expect("they are of one run");
+    let pointers = ["/processes/0/health", "/processes/1/health"];
+    let results = count_from(&results, pointers[0], 100);
+    let results = count_from(&results, pointers[1], 1_000);
+    let mut json = serde_json::json!({ "all": results.health() });
+    for (at, (name, value)) in counters(&mut json, "/all").enumerate() {
+        let (one, other) = (100 + at as u64, 1_000 + at as u64);
+        let expected = match &**name {
+            "late_after_nanos" => other,
+            _ => one + other,
+        };
+        assert_eq!(value.as_u64(), Some(expected), "{name}");
+    }
 }
