@@ -123,3 +123,19 @@ fn the_listener_answers_until_it_is_dropped() {
     drop(listener);
     TcpStream::connect(address).expect_err("nobody listens any more");
 }
+
+#[test]
+fn the_book_has_every_metric() {
+    let text = metrics().text();
+    let families = text.split("# HELP ").skip(1).map(|family| {
+        let (help, rest) = family.split_once('\n').expect("a help is a line");
+        let (name, help) = help.split_once(' ').expect("a name and a sentence");
+        let kind = rest.split([' ', '\n']).nth(3).expect("a type has a kind");
+        format!("| `{name}` | {kind} | {help} |")
+    });
+    let book = include_str!("../../../docs/loadgen-results.md");
+    let rows = book
+        .lines()
+        .filter(|line| line.starts_with("| `ringcast_loadgen_"));
+    assert_eq!(rows.collect::<Vec<_>>(), families.collect::<Vec<_>>());
+}
