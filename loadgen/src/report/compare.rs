@@ -8,7 +8,6 @@ use super::figures::{Figure, Unit, figures};
 use super::json::{self, ReadError};
 use super::units::{Bytes, Nanos, PerSecond};
 use crate::results::{Results, Run};
-use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -50,7 +49,7 @@ pub struct ThresholdError;
 pub enum CompareError {
     /// Results can't be had from a file.
     Read(ReadError),
-    /// A threshold is for a figure that neither run has.
+    /// A threshold is for a figure that the run before does not have.
     FigureUnknown {
         /// How it is called.
         name: String,
@@ -133,29 +132,26 @@ pub fn compare(
     after: &Results,
     thresholds: &[Threshold],
 ) -> Result<Comparison, CompareError> {
-    let figures_after = figures(after).into_iter();
-    let mut figures_after: BTreeMap<_, _> = figures_after
-        .map(|figure| (figure.name.clone(), figure))
-        .collect();
+    let (figures_before, figures_after) = (figures(before), figures(after));
+    let named = thresholds.iter().filter_map(|said| said.figure.as_deref());
+    let named: Vec<&str> = named.collect();
+    let is_known = |name: &str| figures_before.iter().any(|known| known.name == name);
+    if let Some(name) = named.iter().find(|name| !is_known(name)) {
+        return Err(CompareError::FigureUnknown {
+            name: (*name).to_owned(),
+            known: figures_before.into_iter().map(|known| known.name).collect(),
+        });
+    }
     let mut rows = Vec::new();
     let mut faults = Vec::new();
-    for figure in figures(before) {
-        match figures_after.remove(&figure.name) {
-            Some(after) => rows.push(Row::of(&figure, &after, thresholds)),
-            None if is_judged(&figure) => {
-                faults.push(format!("the run after has no {}", figure.name));
+    for before in &figures_before {
+        match figures_after.iter().find(|after| after.name == before.name) {
+            Some(after) => rows.push(Row::of(before, after, thresholds)),
+            None if is_judged(before) || named.contains(&&*before.name) => {
+                faults.push(format!("the run after has no {}", before.name));
             }
             None => {}
         }
-    }
-    let mut named = thresholds
-        .iter()
-        .filter_map(|threshold| threshold.figure.as_ref());
-    if let Some(name) = named.find(|name| !rows.iter().any(|row| row.name == **name)) {
-        return Err(CompareError::FigureUnknown {
-            name: name.clone(),
-            known: rows.into_iter().map(|row| row.name).collect(),
-        });
     }
     let [verdict_before, verdict_after] = [before, after].map(Verdict::of);
     faults.extend(verdict_after.violations);
@@ -318,7 +314,7 @@ impl fmt::Display for CompareError {
             Self::Read(error) => error.fmt(formatter),
             Self::FigureUnknown { name, known } => write!(
                 formatter,
-                "there is a threshold for {name}, which is no figure of both runs; there are: {}",
+                "there is a threshold for {name}, which is no figure of the run before; there are: {}",
                 known.join(", ")
             ),
         }

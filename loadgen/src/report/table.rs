@@ -281,7 +281,7 @@ fn messages(messages: &[Message]) -> Vec<Line> {
                 Count(message.deliveries),
                 Nanos(first),
                 Nanos(last),
-                Nanos(last - first),
+                Nanos(last.saturating_sub(first)),
             ),
         )
     });

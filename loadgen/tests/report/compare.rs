@@ -5,7 +5,7 @@ use crate::sample::{latencies, whole};
 use clap::Parser;
 use ringcast_loadgen::report::Json;
 use ringcast_loadgen::report::compare::{Arguments, CompareError, Comparison, Threshold, compare};
-use ringcast_loadgen::results::Results;
+use ringcast_loadgen::results::{Latencies, Results};
 use std::fs;
 use std::process::ExitCode;
 
@@ -133,6 +133,14 @@ fn a_run_after_that_is_wrong_or_measured_less_is_worse() {
     assert!(comparison.is_worse());
     let fault = "WRONG: the run after has no kernel_per_connection_bytes\n";
     assert!(comparison.to_string().ends_with(fault), "{comparison}");
+
+    // What is told only may be missing, unless a threshold names it.
+    let mut less = whole();
+    less.service = Latencies::default();
+    assert!(!compared(&before, &less, &[]).is_worse());
+    let comparison = compared(&before, &less, &["service_p99_nanos=5"]);
+    let fault = "\nWRONG: the run after has no service_p99_nanos\n";
+    assert!(comparison.to_string().ends_with(fault), "{comparison}");
 }
 
 #[test]
@@ -158,7 +166,7 @@ fn thresholds_that_can_not_be_are_refused() {
     assert!(matches!(error, CompareError::FigureUnknown { .. }));
     let sentence = error.to_string();
     assert!(
-        sentence.contains("for respons_p99, which is no figure of both runs"),
+        sentence.contains("for respons_p99, which is no figure of the run before"),
         "{sentence}"
     );
     assert!(sentence.contains("response_p99_nanos, "), "{sentence}");
