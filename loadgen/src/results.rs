@@ -19,6 +19,7 @@ mod merge;
 pub use host::Host;
 pub use latencies::{Latencies, LatenciesError};
 pub use merge::MergeError;
+pub(crate) use merge::merge_messages;
 
 use serde::{Deserialize, Serialize};
 

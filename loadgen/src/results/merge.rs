@@ -81,7 +81,7 @@ fn merge_seconds(own: &mut Vec<Second>, other: &[Second]) {
 }
 
 /// By publisher and number: subscribers of one message may be anywhere.
-fn merge_messages(own: &mut Vec<Message>, other: &[Message]) {
+pub(crate) fn merge_messages(own: &mut Vec<Message>, other: &[Message]) {
     let mut all = BTreeMap::new();
     for message in own.drain(..).chain(other.iter().cloned()) {
         all.entry((message.publisher, message.sequence))
@@ -129,7 +129,7 @@ impl Totals {
 }
 
 impl Second {
-    fn add(&mut self, other: &Self) {
+    pub(crate) fn add(&mut self, other: &Self) {
         self.connections += other.connections;
         self.published += other.published;
         self.delivered += other.delivered;
@@ -149,7 +149,7 @@ impl Message {
 }
 
 impl Correctness {
-    fn add(&mut self, other: &Self) {
+    pub(crate) fn add(&mut self, other: &Self) {
         self.subscribers += other.subscribers;
         self.due += other.due;
         self.missing += other.missing;
