@@ -155,7 +155,7 @@ pub struct Totals {
     pub bytes_sent: u64,
     /// Bytes read, with all that is around payloads.
     pub bytes_received: u64,
-    /// Keep-alive pings.
+    /// Keep-alive pings that were answered, or whose time for an answer is over.
     pub pings: u64,
     /// Those that were answered in time.
     pub pings_answered: u64,

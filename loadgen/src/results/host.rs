@@ -191,20 +191,48 @@ mod tests {
     }
 
     #[test]
-    fn governors_are_told_once_each_and_what_is_missing_is_left_empty() {
+    fn what_files_say_is_told_and_what_is_missing_is_left_empty() {
         let name = format!("ringcast-loadgen-host-{}", std::process::id());
         let root = env::temp_dir().join(name);
-        for (processor, governor) in [(0, "powersave"), (1, "performance"), (2, "powersave")] {
-            let folder = root.join(format!("sys/devices/system/cpu/cpu{processor}/cpufreq"));
-            fs::create_dir_all(&folder).expect("the folder is ours");
-            let file = folder.join("scaling_governor");
-            fs::write(file, format!("{governor}\n")).expect("the folder is ours");
+        let cpus = "sys/devices/system/cpu";
+        for (path, text) in [
+            (
+                "proc/cpuinfo",
+                "processor\t: 0\nmodel name\t: AMD EPYC\nmodel name\t: other\n",
+            ),
+            (
+                "proc/meminfo",
+                "MemTotal:       24684092 kB\nMemFree: 1 kB\n",
+            ),
+            ("proc/loadavg", "0.07 0.10 0.12 1/234 5678\n"),
+            ("proc/sys/net/ipv4/tcp_rmem", "4096\t131072\t6291456\n"),
+            (
+                &format!("{cpus}/cpu0/cpufreq/scaling_governor"),
+                "powersave\n",
+            ),
+            (
+                &format!("{cpus}/cpu1/cpufreq/scaling_governor"),
+                "performance\n",
+            ),
+            (
+                &format!("{cpus}/cpu2/cpufreq/scaling_governor"),
+                "powersave\n",
+            ),
+        ] {
+            let file = root.join(path);
+            let folder = file.parent().expect("it lies in the root");
+            fs::create_dir_all(folder).expect("the folder is ours");
+            fs::write(file, text).expect("the folder is ours");
         }
         let host = Host::look_below(&root);
         fs::remove_dir_all(&root).expect("the folder is ours");
-        assert_eq!(host.governors, ["performance", "powersave"]);
+        let tcp_rmem = ("net.ipv4.tcp_rmem", "4096\t131072\t6291456");
         let expected = Host {
-            governors: host.governors.clone(),
+            processor: "AMD EPYC".to_owned(),
+            governors: vec!["performance".to_owned(), "powersave".to_owned()],
+            memory_bytes: 24_684_092 * 1_024,
+            load_average: "0.07".to_owned(),
+            sysctls: BTreeMap::from([(tcp_rmem.0.to_owned(), tcp_rmem.1.to_owned())]),
             ..Host::default()
         };
         assert_eq!(host, expected);

@@ -29,7 +29,7 @@ fn plots(page: &Document<'_>) -> Vec<(String, Vec<String>)> {
     let figures = all(page, "svg").into_iter().map(|svg| {
         let paths = svg
             .descendants()
-            .filter(|node| node.has_tag_name("path") || node.tag_name().name() == "path");
+            .filter(|node| node.tag_name().name() == "path");
         let names = paths.map(|path| {
             path.attribute("data-name")
                 .expect("it has a name")
@@ -41,21 +41,22 @@ fn plots(page: &Document<'_>) -> Vec<(String, Vec<String>)> {
     figures.collect()
 }
 
+/// The path of a series.
+fn path(page: &Document<'_>, plot: &str, series: &str) -> String {
+    let mut svgs = all(page, "svg").into_iter();
+    let svg = svgs.find(|svg| svg.attribute("aria-label") == Some(plot));
+    let mut nodes = svg.expect("the plot is there").descendants();
+    let path = nodes.find(|node| node.attribute("data-name") == Some(series));
+    let path = path.and_then(|path| path.attribute("d"));
+    path.expect("the series is there").to_owned()
+}
+
 /// The points of a series: each is where a line begins, or goes to.
 fn points(page: &Document<'_>, plot: &str, series: &str) -> Vec<(f64, f64)> {
-    let svg = all(page, "svg")
-        .into_iter()
-        .find(|svg| svg.attribute("aria-label") == Some(plot));
-    let mut paths = svg.expect("the plot is there").descendants();
-    let path = paths.find(|node| node.attribute("data-name") == Some(series));
-    let d = path
-        .and_then(|path| path.attribute("d"))
-        .expect("the series is there");
-    let points = d.split(['M', 'L']).skip(1).map(|point| {
-        let (x, y) = point
-            .trim_end_matches("h0")
-            .split_once(',')
-            .expect("a point");
+    let path = path(page, plot, series);
+    let points = path.split(['M', 'L']).skip(1).map(|point| {
+        let point = point.trim_end_matches("h0");
+        let (x, y) = point.split_once(',').expect("a point");
         let number = |text: &str| text.parse().expect("a number");
         (number(x), number(y))
     });
@@ -89,6 +90,9 @@ fn every_series_is_there() {
         assert_eq!(points(page, "Connections", "open").len(), 4);
         assert_eq!(points(page, "Deliveries per second", "delivered").len(), 4);
         assert_eq!(points(page, "Response time", "p99").len(), 2);
+        // No line leads over a second without any.
+        let path = path(page, "Response time", "p99");
+        assert_eq!(path.matches('L').count(), 0, "{path}");
     });
 }
 
@@ -179,6 +183,8 @@ fn a_long_run_is_told_in_as_many_columns_as_a_screen_shows() {
         assert_eq!(delivered.len(), 500);
         // A rate stays a rate, however many seconds are told together.
         assert!(delivered.iter().all(|point| point.1 == delivered[0].1));
+        let told: Vec<_> = all(page, "title").iter().filter_map(Node::text).collect();
+        assert!(told.contains(&"1996–2000 s: delivered 10,000"), "{told:#?}");
         // The one slow second is still seen.
         let max = points(page, "Response time", "max");
         let highest = max
