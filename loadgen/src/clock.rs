@@ -35,6 +35,11 @@ pub(crate) fn unix_nanos() -> u64 {
     read(ClockId::CLOCK_REALTIME)
 }
 
+/// Processor time that this thread has used.
+pub(crate) fn thread_cpu_nanos() -> u64 {
+    read(ClockId::CLOCK_THREAD_CPUTIME_ID)
+}
+
 /// Processor time that this process has used.
 pub(crate) fn process_cpu_nanos() -> u64 {
     read(ClockId::CLOCK_PROCESS_CPUTIME_ID)

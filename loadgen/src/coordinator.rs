@@ -8,17 +8,17 @@
 //! Whatever ends it early, what was counted until then is kept.
 
 use crate::clock::{Clock, Start};
-use crate::echo;
+use crate::floor::measure_floor;
 use crate::host_settings::HostSettings;
 use crate::link::Remote;
 use crate::memory::Look;
 use crate::part::{self, Begin, News, Order, Round};
 use crate::plan::Plan;
-use crate::quantity::Span;
 use crate::report::{Metrics, MetricsListener, Progress};
-use crate::results::{EarlyEnd, Floor, Results, Run, Search, SearchStep, Second};
+use crate::results::{EarlyEnd, Results, Run, Search, SearchStep, Second};
 use crate::scenario::{self, Scenario};
 use crate::tally::{Checked, share_of};
+use crate::tls;
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use ringcast_lane::probe;
@@ -45,7 +45,7 @@ pub struct Options {
 
 /// Why there is no run at all: a sentence that says what to do.
 #[derive(Debug)]
-pub struct RunError(String);
+pub struct RunError(pub(crate) String);
 
 /// Why a run ends before its time.
 #[derive(Debug)]
@@ -126,6 +126,9 @@ const LOOK_EVERY: Duration = Duration::from_millis(50);
 pub fn run(scenario: Scenario, options: &Options) -> Result<Results, RunError> {
     let run = run_number();
     let plan = Plan::new(scenario, run).map_err(told)?;
+    if let Some(tls) = &plan.scenario.target.tls {
+        tls::Settings::read(tls).map_err(told)?;
+    }
     check_host(&plan)?;
     let signals = signals().map_err(told)?;
     let _host = HostSettings::set(&plan.scenario.host).map_err(told)?;
@@ -168,52 +171,18 @@ pub fn join(address: &str) -> Result<(), RunError> {
     Ok(())
 }
 
-/// Measures what a loop through a trivial echo takes, by the same code as everything.
-///
-/// # Errors
-/// [`RunError`] if it can't be measured.
-pub fn measure_floor(scenario: &Scenario) -> Result<Floor, RunError> {
-    let failed = |error: io::Error| RunError(format!("the floor can not be measured: {error}"));
-    let (address, echo) = echo::start(2).map_err(failed)?;
-    let mut own = Scenario {
-        name: "floor".to_owned(),
-        ..Scenario::default()
-    };
-    own.target.addresses = vec![address.to_string()];
-    own.mqtt.version = scenario::Protocol::Mqtt311;
-    own.load.payload = scenario.load.payload;
-    own.load.duration = Span::from_secs(2);
-    own.load.warm_up = Span::from_millis(200);
-    own.generator = scenario::Generator {
-        threads: 1,
-        processes: 1,
-        ..scenario.generator.clone()
-    };
-    let rate = own.load.rate;
-    let plan = Plan::new(own, run_number()).map_err(told)?;
+/// Runs a plan in this process, without a word.
+pub(crate) fn run_quietly(plan: Plan) -> Result<Results, RunError> {
     let (mut coordinator, _) = Coordinator::begin(plan, &Options::default(), None, None)?;
     let stop = coordinator.go(&mut None, &Look::default()).err();
-    let results = coordinator.finish(stop);
-    // Whether its clients left in order is no matter.
-    let _ = echo.join();
-    if results.correctness.violations() > 0 || results.response.is_empty() {
-        return Err(RunError(
-            "the floor can not be measured: what came back from the echo was not what was sent"
-                .to_owned(),
-        ));
-    }
-    Ok(Floor {
-        rate,
-        payload_bytes: scenario.load.payload,
-        response: results.response,
-    })
+    Ok(coordinator.finish(stop))
 }
 
-fn told(error: impl std::fmt::Display) -> RunError {
+pub(crate) fn told(error: impl std::fmt::Display) -> RunError {
     RunError(error.to_string())
 }
 
-fn run_number() -> u32 {
+pub(crate) fn run_number() -> u32 {
     let nanos = crate::clock::unix_nanos();
     let mixed = crate::chance::Chance::new(nanos ^ u64::from(std::process::id())).next();
     mixed as u32
@@ -399,7 +368,7 @@ impl Coordinator {
                 true => (2.0 * passed).min(settings.to),
                 false => (passed + failed) / 2.0,
             };
-            let is_close = failed - passed <= settings.within * failed;
+            let is_close = failed.is_finite() && failed - passed <= settings.within * failed;
             let is_nothing = passed == 0.0 && failed <= settings.from / 1024.0;
             if is_close || is_nothing {
                 return Ok(());

@@ -11,6 +11,7 @@
 //! them have to fit beside the server.
 
 mod client;
+mod head;
 mod publishing;
 mod receiving;
 
@@ -23,6 +24,7 @@ use crate::results::{Message, Subscriber};
 use crate::scenario::Behaviour;
 use crate::tally::{Last, Messages, Tally};
 use crate::watch::Watch;
+use head::Head;
 use publishing::Publishing;
 use ringcast_codec::mqtt::{Disconnect, Packet, Properties, ReasonCode};
 use ringcast_wire::{Close, ConnectionKey};
@@ -76,6 +78,8 @@ pub(crate) struct Crowd {
     underway: HashMap<u32, u64>,
     /// Who has to be connected again, and is.
     returning: VecDeque<u32>,
+    /// Of the PUBLISH that came last.
+    head: Head,
     /// Beginnings of packets whose ends were not there yet.
     rests: HashMap<u32, Vec<u8>>,
     open: u64,
@@ -132,6 +136,7 @@ impl Crowd {
             closing: VecDeque::new(),
             underway: HashMap::new(),
             returning: VecDeque::new(),
+            head: Head::default(),
             rests: HashMap::new(),
             open: 0,
             leaving: 0,

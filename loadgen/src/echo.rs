@@ -50,7 +50,7 @@ fn serve(listener: &TcpListener, clients: usize) -> io::Result<()> {
 
 /// Answers CONNECT, and the SUBSCRIBE of whom its identifier calls a subscriber: whether
 /// it is one.
-fn welcome(stream: &mut TcpStream) -> io::Result<bool> {
+pub(crate) fn welcome(stream: &mut TcpStream) -> io::Result<bool> {
     let input = read_packet(stream)?;
     stream.write_all(&CONNACK)?;
     let subscribes = match Connect::decode(&input, PACKET_BYTES_MAX) {
@@ -66,7 +66,7 @@ fn welcome(stream: &mut TcpStream) -> io::Result<bool> {
 }
 
 /// MQTT 3.1.1's agreement, without a session.
-const CONNACK: [u8; 4] = [0x20, 2, 0, 0];
+pub(crate) const CONNACK: [u8; 4] = [0x20, 2, 0, 0];
 
 /// What is in the identifiers of subscribers only.
 const SUBSCRIBER: &str = "-sub-";

@@ -19,6 +19,7 @@
 #![forbid(unsafe_code)]
 
 mod addresses;
+mod capacity;
 mod chance;
 mod clock;
 pub mod command;
@@ -26,6 +27,7 @@ mod coordinator;
 mod crowd;
 mod echo;
 mod error;
+mod floor;
 mod host_settings;
 mod link;
 mod memory;
@@ -45,4 +47,5 @@ mod topics;
 mod watch;
 mod worker;
 
-pub use coordinator::{Options, RunError, join, measure_floor, run};
+pub use capacity::{Capacity, measure_capacity};
+pub use coordinator::{Options, RunError, join, run};

@@ -9,7 +9,7 @@ use ringcast_loadgen::command::{
 use ringcast_loadgen::report::{Table, Verdict, compare, write_files};
 use ringcast_loadgen::results::Results;
 use ringcast_loadgen::scenario::Scenario;
-use ringcast_loadgen::{RunError, join, run};
+use ringcast_loadgen::{RunError, join, measure_capacity, run};
 use std::process::ExitCode;
 
 /// Very many clients of any MQTT broker, and figures that can be defended.
@@ -17,7 +17,12 @@ use std::process::ExitCode;
 /// Ends with 0 if all was right, 1 if something was wrong, missing or too slow, and 2 if
 /// there was no run.
 #[derive(Debug, Parser)]
-#[command(name = "ringcast-loadgen", version, max_term_width = 100)]
+#[command(
+    name = "ringcast-loadgen",
+    version,
+    max_term_width = 100,
+    args_override_self = true
+)]
 struct CommandLine {
     #[command(subcommand)]
     command: Command,
@@ -56,6 +61,12 @@ enum Command {
     Check {
         #[command(flatten)]
         scenario: Box<ScenarioArguments>,
+    },
+    /// Measures what the generator itself can receive and check on one processor
+    Capacity {
+        /// Bytes of each message
+        #[arg(long, value_name = "BYTES", default_value_t = 128)]
+        payload: u32,
     },
     /// Compares two results
     Compare(compare::Arguments),
@@ -104,6 +115,10 @@ fn execute(command: Command) -> Result<ExitCode, Box<dyn std::error::Error>> {
             let scenario = scenario.scenario()?;
             scenario.check()?;
             print!("{}", scenario.to_toml());
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Capacity { payload } => {
+            print!("{}", measure_capacity(payload)?);
             Ok(ExitCode::SUCCESS)
         }
         Command::Compare(arguments) => {

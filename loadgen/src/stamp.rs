@@ -14,7 +14,8 @@
 //! ```
 //!
 //! Numbers are little-endian; times are nanoseconds from the run's start. The checksum is
-//! XXH3 with 64 bits, seeded by run and topic, of which a short stamp keeps the low 32. It
+//! XXH3 with 64 bits, seeded by run and topic (`run << 32 | topic`, with what
+//! the stamp has of the run), of which a short stamp keeps the low 32 bits. It
 //! takes some ten nanoseconds for 128 bytes, where a CRC-32 takes three times that below
 //! the size at which it can use the processor's carry-less multiplication, and it is the
 //! same in every language that has the hash, so that others can check messages too.
@@ -62,8 +63,8 @@ fn long_checksum(run: u32, topic: u32, payload: &[u8]) -> u64 {
     XxHash3_64::oneshot_with_seed(seed(run, topic), &payload[8..])
 }
 
-fn short_checksum(run: u32, topic: u32, payload: &[u8]) -> u32 {
-    XxHash3_64::oneshot_with_seed(seed(run, topic), &payload[4..]) as u32
+fn short_checksum(run: u16, topic: u32, payload: &[u8]) -> u32 {
+    XxHash3_64::oneshot_with_seed(seed(run.into(), topic), &payload[4..]) as u32
 }
 
 fn u32_at(bytes: &[u8], at: usize) -> u32 {
@@ -85,7 +86,7 @@ impl Stamp {
             let run_and_time = u64::from(run as u16) << TIME_BITS | self.intended_nanos;
             put(4, &self.sequence.to_le_bytes());
             put(8, &run_and_time.to_le_bytes());
-            let checksum = short_checksum(run, self.topic, payload);
+            let checksum = short_checksum(run as u16, self.topic, payload);
             payload[..4].copy_from_slice(&checksum.to_le_bytes());
             return;
         }
@@ -131,11 +132,12 @@ impl Stamp {
         }
         let (publisher, topic) = named().ok_or(Fault::Corrupt)?;
         let run_and_time = u64_at(payload, 8);
-        if (run_and_time >> TIME_BITS) as u16 != run as u16 {
-            return Err(Fault::OtherRun);
-        }
-        if u32_at(payload, 0) != short_checksum(run, topic, payload) {
+        let of_run = (run_and_time >> TIME_BITS) as u16;
+        if u32_at(payload, 0) != short_checksum(of_run, topic, payload) {
             return Err(Fault::Corrupt);
+        }
+        if of_run != run as u16 {
+            return Err(Fault::OtherRun);
         }
         Ok(Self {
             publisher,

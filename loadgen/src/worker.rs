@@ -274,12 +274,12 @@ impl Worker {
         has_worked |= self.keep_alive(now);
         has_worked |= self.behave(now);
         has_worked |= self.obey(now);
-        has_worked |= self.advance(now);
-        has_worked |= self.send();
-        has_worked |= self.close();
         if let Some(trouble) = self.crowd.trouble.take() {
             self.tell(Told::Trouble(trouble));
         }
+        has_worked |= self.advance(now);
+        has_worked |= self.send();
+        has_worked |= self.close();
         has_worked
     }
 

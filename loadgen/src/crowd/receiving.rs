@@ -22,6 +22,21 @@ enum Stop {
     Fault(String),
 }
 
+/// A message as it came.
+struct Incoming<'a> {
+    topic: Topic<'a>,
+    payload: &'a [u8],
+    is_retained: bool,
+    /// Whether it says that it may have come before.
+    is_repeated: bool,
+}
+
+/// What is known of a message's topic.
+enum Topic<'a> {
+    Named(&'a str),
+    Known(u32),
+}
+
 impl Crowd {
     /// Takes in what was read for a client.
     pub(crate) fn on_bytes(&mut self, index: u32, bytes: &[u8], now: u64) {
@@ -29,10 +44,14 @@ impl Crowd {
         if self.clients[index as usize].state == State::Mute {
             return;
         }
+        let counted = self.tally.response.len();
         let taken = match self.clients[index as usize].marks.contains(Marks::HAS_REST) {
             true => self.take_with_rest(index, bytes, now),
             false => self.take_packets(index, bytes, now),
         };
+        if self.tally.response.len() > counted {
+            self.tally.is_active(now);
+        }
         if let Err(Stop::Fault(says)) = taken {
             let number = self.number(index);
             let (_, destination) = self.plan.addresses().of(number);
@@ -72,10 +91,26 @@ impl Crowd {
 
     fn take_packets(&mut self, index: u32, bytes: &[u8], now: u64) -> Result<(), Stop> {
         let mut input = bytes;
+        if self.clients[index as usize].state == State::AwaitingConnack {
+            check_first(input)?;
+        }
         while !input.is_empty() {
+            if let Some((topic, payload, rest)) = self.head.cut(input) {
+                let message = Incoming {
+                    topic: Topic::Known(topic),
+                    payload,
+                    is_retained: false,
+                    is_repeated: false,
+                };
+                self.on_message(index, &message, now);
+                input = rest;
+                continue;
+            }
             match cut(input)? {
                 Progress::Done(frame, consumed) => {
-                    self.on_frame(index, frame, now)?;
+                    if let Some((payload, topic)) = self.on_frame(index, frame, now)? {
+                        self.head.learn(&input[..consumed], payload.len(), topic);
+                    }
                     input = &input[consumed..];
                 }
                 Progress::Partial { .. } => {
@@ -92,17 +127,23 @@ impl Crowd {
         self.rests.insert(index, rest);
     }
 
+    /// Of a message whose like may follow, returns the payload, and the topic if it is right.
     #[inline]
-    fn on_frame(&mut self, index: u32, frame: Frame<'_>, now: u64) -> Result<(), Stop> {
+    fn on_frame<'a>(
+        &mut self,
+        index: u32,
+        frame: Frame<'a>,
+        now: u64,
+    ) -> Result<Option<(&'a [u8], u32)>, Stop> {
         let version = self.plan.version;
         if frame.kind == Kind::Publish {
-            return match Publish::decode(frame, version, Sender::Server) {
-                Ok(publish) => {
-                    self.on_publish(index, &publish, now);
-                    Ok(())
-                }
-                Err(fault) => Err(Stop::Fault(format!("a PUBLISH, {fault}"))),
-            };
+            let publish = Publish::decode(frame, version, Sender::Server)
+                .map_err(|fault| Stop::Fault(format!("a PUBLISH, {fault}")))?;
+            let topic = self.on_publish(index, &publish, now);
+            let is_plain = publish.delivery == Delivery::AtMostOnce && !publish.retain;
+            return Ok(topic
+                .filter(|_| is_plain)
+                .map(|topic| (publish.payload, topic)));
         }
         let decoder = Decoder {
             version,
@@ -110,7 +151,7 @@ impl Crowd {
             packet_bytes_max: PACKET_BYTES_MAX,
         };
         match decoder.read(frame) {
-            Ok(packet) => self.on_packet(index, &packet, now),
+            Ok(packet) => self.on_packet(index, &packet, now).map(|()| None),
             Err(fault) => Err(Stop::Fault(format!("{:?}, {fault}", frame.kind))),
         }
     }
@@ -245,61 +286,75 @@ impl Crowd {
         self.watches[first..first + count as usize].fill(Watch::FROM_ANY);
     }
 
-    #[inline]
-    fn on_publish(&mut self, index: u32, publish: &Publish<'_>, now: u64) {
-        match publish.delivery {
-            Delivery::AtMostOnce => (),
+    /// Answers a message, and takes it in; returns its topic if it is right.
+    fn on_publish(&mut self, index: u32, publish: &Publish<'_>, now: u64) -> Option<u32> {
+        let answer = match publish.delivery {
+            Delivery::AtMostOnce => None,
             Delivery::AtLeastOnce { packet_id, .. } => {
-                let answer = Packet::Puback(Acknowledge::success(packet_id));
-                self.plan.write(
-                    self.outbox.buffer(self.clients[index as usize].key),
-                    &answer,
-                );
+                Some(Packet::Puback(Acknowledge::success(packet_id)))
             }
             Delivery::ExactlyOnce { packet_id, .. } => {
-                let answer = Packet::Pubrec(Acknowledge::success(packet_id));
-                self.plan.write(
-                    self.outbox.buffer(self.clients[index as usize].key),
-                    &answer,
-                );
+                Some(Packet::Pubrec(Acknowledge::success(packet_id)))
             }
+        };
+        if let Some(answer) = answer {
+            let key = self.clients[index as usize].key;
+            self.plan.write(self.outbox.buffer(key), &answer);
         }
+        let message = Incoming {
+            topic: Topic::Named(publish.topic.map_or("", |topic| topic.as_str())),
+            payload: publish.payload,
+            is_retained: publish.retain,
+            is_repeated: publish.delivery.dup(),
+        };
+        self.on_message(index, &message, now)
+    }
+
+    /// Checks a message and counts it; returns its topic if it is right.
+    #[inline]
+    fn on_message(&mut self, index: u32, message: &Incoming<'_>, now: u64) -> Option<u32> {
         self.tally.totals.delivered += 1;
         self.clients[index as usize].delivered += 1;
-        let name = publish.topic.map_or("", |topic| topic.as_str());
         let plan = &*self.plan;
-        let stamp = Stamp::read(plan.run, publish.payload, || {
-            let topic = plan.names.number(name)?;
+        let stamp = Stamp::read(plan.run, message.payload, || {
+            let topic = match message.topic {
+                Topic::Known(topic) => topic,
+                Topic::Named(name) => plan.names.number(name)?,
+            };
             // Only where a topic has one publisher can the name tell who it is.
             (plan.streams.in_topic() == 1).then(|| (plan.streams.publisher(topic), topic))
         });
         let stamp = match stamp {
             Ok(stamp) => stamp,
             // What was retained before this run began is the server's to tell.
-            Err(Fault::OtherRun) if publish.retain => return,
+            Err(Fault::OtherRun) if message.is_retained => return None,
             Err(Fault::OtherRun) => {
                 self.tally.checked.stale += 1;
-                return;
+                return None;
             }
             Err(Fault::Corrupt) => {
                 self.tally.checked.corrupt += 1;
-                return;
+                return None;
             }
         };
-        let watch = plan
-            .streams
-            .find(stamp.publisher, stamp.topic)
-            .filter(|_| plan.names.has_name(stamp.topic, name))
+        let is_its_topic = match message.topic {
+            Topic::Known(topic) => topic == stamp.topic,
+            Topic::Named(name) => plan.names.has_name(stamp.topic, name),
+        };
+        let stream = plan.streams.find(stamp.publisher, stamp.topic);
+        let watched = stream
+            .filter(|_| is_its_topic)
             .and_then(|stream| Some((stream, self.watch(index, stream)?)));
-        let Some((stream, watch)) = watch else {
+        let Some((stream, watch)) = watched else {
             self.tally.checked.corrupt += 1;
-            return;
+            return None;
         };
         let outcome = self.watches[watch].take(stamp.sequence);
-        self.judge(index, stream, &stamp, outcome, publish.delivery.dup());
+        self.judge(index, stream, &stamp, outcome, message.is_repeated);
         if outcome != Outcome::Again {
             self.time(index, stream, &stamp, now);
         }
+        Some(stamp.topic)
     }
 
     /// Where a client's watch of a stream is, if it wants its topic.
@@ -401,6 +456,20 @@ impl Crowd {
         self.tally.is_active(now);
     }
 }
+
+/// Another protocol's first words could be taken for the beginning of a long packet.
+fn check_first(input: &[u8]) -> Result<(), Stop> {
+    match input.first() {
+        Some(first) if first >> 4 != Kind::Connack as u8 => {
+            let words = input[..input.len().min(WORDS_MAX)].escape_ascii();
+            Err(Stop::Fault(format!("\"{words}\" is no CONNACK")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Bytes of what is no MQTT that are shown.
+const WORDS_MAX: usize = 32;
 
 fn cut(input: &[u8]) -> Result<Progress<Frame<'_>>, Stop> {
     Frame::cut(input, PACKET_BYTES_MAX).map_err(|fault| Stop::Fault(fault.to_string()))
