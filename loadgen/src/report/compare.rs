@@ -10,7 +10,6 @@ use super::units::{Bytes, Nanos, PerSecond};
 use crate::results::{Results, Run};
 use std::fmt;
 use std::path::PathBuf;
-use std::process::ExitCode;
 use std::str::FromStr;
 
 /// How much worse a figure may be, unless something else is said.
@@ -90,27 +89,7 @@ enum Outcome {
     NotJudged,
 }
 
-/// What a program ends with whose comparison found something worse.
-const WORSE: u8 = 1;
-/// What it ends with if there is nothing to compare.
-const IMPOSSIBLE: u8 = 2;
-
 impl Arguments {
-    /// Compares and tells: 0 is for no worse than may be, 1 for worse, 2 for a comparison
-    /// that can't be made.
-    pub fn run(&self) -> ExitCode {
-        match self.compare() {
-            Ok(comparison) => {
-                print!("{comparison}");
-                ExitCode::from(if comparison.is_worse() { WORSE } else { 0 })
-            }
-            Err(error) => {
-                eprintln!("ringcast-loadgen: {error}");
-                ExitCode::from(IMPOSSIBLE)
-            }
-        }
-    }
-
     /// Reads both files and compares them.
     ///
     /// # Errors
@@ -269,7 +248,7 @@ impl fmt::Display for Comparison {
             let outcome = match row.outcome {
                 Outcome::Within => "within".to_owned(),
                 Outcome::Worse { allowed } => format!("WORSE by more than {allowed} %"),
-                Outcome::Chance => "too few to judge".to_owned(),
+                Outcome::Chance => "too little to judge".to_owned(),
                 Outcome::NotJudged => String::new(),
             };
             let [before, after] = [row.before, row.after].map(|value| row.readable(value));

@@ -10,6 +10,9 @@ const NANOS_PER_SECOND: f64 = 1e9;
 /// what it is.
 const SAMPLES_BEYOND_MIN: f64 = 10.0;
 
+/// And so is a rate only over a second or more.
+const RATE_NANOS_MIN: u64 = 1_000_000_000;
+
 /// One number of a run.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Figure {
@@ -38,14 +41,17 @@ pub(super) fn figures(results: &Results) -> Vec<Figure> {
     for (name, latencies) in results.latencies() {
         percentiles(&mut figures, name, latencies);
     }
-    let rates = [
-        ("published_per_second", totals.published_per_second()),
-        ("delivered_per_second", totals.delivered_per_second()),
-        ("connects_per_second", totals.connects_per_second()),
-    ];
-    for (name, rate) in rates {
+    let (publishing, connecting) = (totals.publishing_nanos, totals.connect_nanos);
+    for (name, rate, nanos) in [
+        ("published", totals.published_per_second(), publishing),
+        ("delivered", totals.delivered_per_second(), publishing),
+        ("connects", totals.connects_per_second(), connecting),
+    ] {
         if rate > 0.0 {
-            figures.push(figure(name.to_owned(), Unit::PerSecond, rate));
+            figures.push(Figure {
+                is_chance: nanos < RATE_NANOS_MIN,
+                ..figure(format!("{name}_per_second"), Unit::PerSecond, rate)
+            });
         }
     }
     if let Some(memory) = &results.memory {

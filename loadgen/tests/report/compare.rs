@@ -2,12 +2,11 @@
 
 use crate::folder::Folder;
 use crate::sample::{latencies, whole};
-use clap::Parser;
 use ringcast_loadgen::report::Json;
-use ringcast_loadgen::report::compare::{Arguments, CompareError, Comparison, Threshold, compare};
+use ringcast_loadgen::report::compare::{CompareError, Comparison, Threshold, compare};
 use ringcast_loadgen::results::{Latencies, Results};
 use std::fs;
-use std::process::ExitCode;
+use std::process::Command;
 
 /// The whole run, with every response time so much longer.
 fn slower(percent: u64) -> Results {
@@ -101,9 +100,22 @@ fn chance_is_not_judged() {
         .lines()
         .find(|line| line.starts_with("response_p99_nanos"));
     assert!(
-        line.expect("it is told").ends_with("too few to judge"),
+        line.expect("it is told").ends_with("too little to judge"),
         "{text}"
     );
+}
+
+#[test]
+fn a_rate_within_a_moment_is_not_judged() {
+    let connected_within = |millis: u64| {
+        let mut results = whole();
+        results.totals.connect_nanos = millis * 1_000_000;
+        results
+    };
+    let [before, after] = [250, 900].map(connected_within);
+    assert!(!compared(&before, &after, &[]).is_worse());
+    let [before, after] = [2_500, 9_000].map(connected_within);
+    assert!(compared(&before, &after, &[]).is_worse());
 }
 
 #[test]
@@ -172,12 +184,6 @@ fn thresholds_that_can_not_be_are_refused() {
     assert!(sentence.contains("response_p99_nanos, "), "{sentence}");
 }
 
-#[derive(Parser)]
-struct CommandLine {
-    #[command(flatten)]
-    compare: Arguments,
-}
-
 #[test]
 fn the_exit_code_tells_worse_from_impossible() {
     let folder = Folder::new("compare");
@@ -188,28 +194,30 @@ fn the_exit_code_tells_worse_from_impossible() {
     };
     let [before, after] = [file("a.json", &whole()), file("b.json", &slower(15))];
     let run = |arguments: &[&str]| {
-        let command_line = ["compare"].iter().chain(arguments);
-        let parsed = CommandLine::try_parse_from(command_line).expect("it is one");
-        parsed.compare.run()
+        let output = Command::new(env!("CARGO_BIN_EXE_ringcast-loadgen"))
+            .arg("compare")
+            .args(arguments)
+            .output()
+            .expect("the program starts");
+        let said =
+            [output.stdout, output.stderr].map(|said| String::from_utf8_lossy(&said).into_owned());
+        (output.status.code(), said)
     };
-    assert_eq!(
-        run(&[&before, &after, "--threshold", "16"]),
-        ExitCode::SUCCESS
-    );
-    assert_eq!(run(&[&before, &after]), ExitCode::from(1));
-    assert_eq!(run(&[&before, "nowhere.json"]), ExitCode::from(2));
-    assert_eq!(
-        run(&[&before, &after, "--threshold", "p99=5"]),
-        ExitCode::from(2)
-    );
-    let no_number = ["compare", &before, &after, "--threshold", "much"];
-    let error = CommandLine::try_parse_from(no_number)
-        .err()
-        .expect("it is no number");
+    let (code, [told, _]) = run(&[&before, &after, "--threshold", "16"]);
+    assert_eq!(code, Some(0), "{told}");
+    let (code, [told, _]) = run(&[&before, &after]);
+    assert_eq!(code, Some(1));
+    assert_eq!(told, include_str!("expected/slower.txt"));
+    let (code, [_, error]) = run(&[&before, "nowhere.json"]);
+    assert_eq!(code, Some(2));
+    assert!(error.contains("nowhere.json can't be read"), "{error}");
+    let (code, [_, error]) = run(&[&before, &after, "--threshold", "p99=5"]);
+    assert_eq!(code, Some(2));
+    assert!(error.contains("there is a threshold for p99"), "{error}");
+    let (code, [_, error]) = run(&[&before, &after, "--threshold", "much"]);
+    assert_eq!(code, Some(2));
     assert!(
-        error
-            .to_string()
-            .contains("it has to be a number of per cent"),
+        error.contains("it has to be a number of per cent"),
         "{error}"
     );
 }
