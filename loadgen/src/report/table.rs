@@ -9,7 +9,7 @@ use crate::results::{Correctness, Latencies, Memory, Message, Process, Results, 
 use std::fmt;
 use std::iter;
 
-/// Of messages told one by one, so many at most; JSON has the others.
+/// More messages than these are told together; JSON has each.
 const MESSAGES_MAX: usize = 10;
 
 /// All that a run came to, for people.
@@ -269,9 +269,11 @@ fn generator(results: &Results) -> Vec<Line> {
 }
 
 fn messages(messages: &[Message]) -> Vec<Line> {
-    let told = messages.iter().take(MESSAGES_MAX).map(|message| {
-        let first = message.first_nanos.saturating_sub(message.intended_nanos);
-        let last = message.last_nanos.saturating_sub(message.intended_nanos);
+    if messages.len() > MESSAGES_MAX {
+        return vec![Line("messages", spread(messages))];
+    }
+    let told = messages.iter().map(|message| {
+        let after = |nanos: u64| Nanos(nanos.saturating_sub(message.intended_nanos));
         Line(
             "message",
             format!(
@@ -279,20 +281,29 @@ fn messages(messages: &[Message]) -> Vec<Line> {
                 message.sequence,
                 message.publisher,
                 Count(message.deliveries),
-                Nanos(first),
-                Nanos(last),
-                Nanos(last.saturating_sub(first)),
+                after(message.first_nanos),
+                after(message.last_nanos),
+                Nanos(between(message)),
             ),
         )
     });
-    let mut lines: Vec<_> = told.collect();
-    if messages.len() > MESSAGES_MAX {
-        lines.push(Line(
-            "",
-            format!("and {} more", messages.len() - MESSAGES_MAX),
-        ));
-    }
-    lines
+    told.collect()
+}
+
+/// How long many of them took from the first delivery to the last.
+fn spread(messages: &[Message]) -> String {
+    let mut between: Vec<_> = messages.iter().map(between).collect();
+    between.sort_unstable();
+    format!(
+        "{}: from the first delivery to the last p50 {}, max {}",
+        Count(messages.len() as u64),
+        Nanos(between[(between.len() - 1) / 2]),
+        Nanos(between[between.len() - 1]),
+    )
+}
+
+fn between(message: &Message) -> u64 {
+    message.last_nanos.saturating_sub(message.first_nanos)
 }
 
 fn memory(memory: &Memory) -> Vec<Line> {

@@ -2,7 +2,7 @@
 
 use crate::sample::{process, search, whole};
 use ringcast_loadgen::report::{Table, Verdict};
-use ringcast_loadgen::results::{EarlyEnd, Results, Run};
+use ringcast_loadgen::results::{EarlyEnd, Message, Results, Run};
 
 #[test]
 fn a_run_in_which_all_was_right() {
@@ -34,8 +34,12 @@ fn a_run_in_which_everything_went_wrong() {
     health.timer_slip = crate::sample::latencies([1_500_000]);
     health.busy_nanos = health.thread_nanos;
     results.search = Some(search());
-    let message = results.messages[0].clone();
-    results.messages = vec![message; 12];
+    let message = |extra: u64| Message {
+        last_nanos: results.messages[0].last_nanos + extra * 100_000,
+        ..results.messages[0].clone()
+    };
+    // The longest one is not the last.
+    results.messages = (0..12).rev().map(message).collect();
     results.early_ends.push(EarlyEnd {
         process: Some(1),
         at_nanos: 3_000_000_000,
