@@ -5,7 +5,7 @@
 //! every run; and the same through loop-back, from a sender on another processor that does
 //! nothing else.
 
-use crate::clock::thread_cpu_nanos;
+use crate::clock::{process_cpu_nanos, thread_cpu_nanos};
 use crate::coordinator::{RunError, run_number, run_quietly, told};
 use crate::crowd::{Crowd, Place};
 use crate::echo;
@@ -28,10 +28,19 @@ pub struct Capacity {
     payload_bytes: u32,
     /// Messages per second that are in memory.
     in_memory: f64,
-    /// Messages per second through loop-back, in the best second.
-    through_loopback: u64,
-    /// Whether all of those were right.
+    through_loopback: Loopback,
+    /// Whether all of them were right.
     is_right: bool,
+}
+
+/// Messages through loop-back.
+#[derive(Debug)]
+struct Loopback {
+    /// In the best second.
+    best_second: u64,
+    /// For each second of processor time that receiving took: on a machine that others
+    /// use, too, this is what would go if they did not.
+    processor_second: f64,
 }
 
 /// Messages that are made at once, off the clock: as many as one large read brings.
@@ -96,7 +105,7 @@ fn in_memory(payload_bytes: u32) -> Result<(f64, bool), RunError> {
     Ok((totals.delivered as f64 / (took as f64 / 1e9), is_right))
 }
 
-fn through_loopback(payload_bytes: u32) -> Result<(u64, bool), RunError> {
+fn through_loopback(payload_bytes: u32) -> Result<(Loopback, bool), RunError> {
     let failed =
         |error: io::Error| RunError(format!("nothing can be sent through loop-back: {error}"));
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(failed)?;
@@ -105,13 +114,24 @@ fn through_loopback(payload_bytes: u32) -> Result<(u64, bool), RunError> {
     scenario.target.addresses = vec![address.to_string()];
     let plan = Plan::new(scenario, run_number()).map_err(told)?;
     let source = Source::new(&plan);
-    thread::Builder::new()
+    let sender = thread::Builder::new()
         .name("sender".to_owned())
-        .spawn(move || send(&listener, source))
+        .spawn(move || {
+            // It ends when its only client has left.
+            let _ = send(&listener, source);
+            thread_cpu_nanos()
+        })
         .map_err(failed)?;
+    let before = process_cpu_nanos();
     let results = run_quietly(plan)?;
+    let sent_nanos = sender.join().unwrap_or(0);
+    let nanos = process_cpu_nanos() - before - sent_nanos;
     let best = results.seconds.iter().map(|second| second.delivered).max();
-    Ok((best.unwrap_or(0), results.correctness.violations() == 0))
+    let loopback = Loopback {
+        best_second: best.unwrap_or(0),
+        processor_second: results.totals.delivered as f64 / (nanos as f64 / 1e9),
+    };
+    Ok((loopback, results.correctness.violations() == 0))
 }
 
 /// Sends to the first who connects, until that leaves: then there is nobody to tell.
@@ -191,7 +211,12 @@ impl fmt::Display for Capacity {
         writeln!(
             formatter,
             "through loop-back {}",
-            millions(self.through_loopback as f64)
+            millions(self.through_loopback.best_second as f64)
+        )?;
+        writeln!(
+            formatter,
+            "                  {}, per second of processor time",
+            millions(self.through_loopback.processor_second)
         )?;
         match self.is_right {
             true => Ok(()),

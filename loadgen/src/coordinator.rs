@@ -7,6 +7,10 @@
 //!
 //! Whatever ends it early, what was counted until then is kept.
 
+mod children;
+mod searching;
+mod shared;
+
 use crate::clock::{Clock, Start};
 use crate::floor::measure_floor;
 use crate::host_settings::HostSettings;
@@ -15,16 +19,16 @@ use crate::memory::Look;
 use crate::part::{self, Begin, News, Order, Round};
 use crate::plan::Plan;
 use crate::report::{Metrics, MetricsListener, Progress};
-use crate::results::{EarlyEnd, Results, Run, Search, SearchStep, Second};
-use crate::scenario::{self, Scenario};
-use crate::tally::{Checked, share_of};
+use crate::results::{EarlyEnd, Results, Run, Search, Second};
+use crate::scenario::Scenario;
+use crate::tally::Checked;
 use crate::tls;
+use children::Children;
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use ringcast_lane::probe;
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use std::process::{Child, Command, Stdio};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
@@ -112,9 +116,6 @@ const TROUBLES_MAX: u32 = 10;
 
 /// How long parts may take to end.
 const FINISH_MAX: Duration = Duration::from_secs(90);
-
-/// How long processes may take to join.
-const JOIN_MAX: Duration = Duration::from_secs(60);
 
 /// How often signals are looked for.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
@@ -325,57 +326,6 @@ impl Coordinator {
         published
     }
 
-    /// Doubles the rate until it is too high, then halves the distance.
-    fn search(
-        &mut self,
-        settings: &scenario::Search,
-        found: &mut Option<Search>,
-    ) -> Result<(), Stop> {
-        let search = found.insert(Search {
-            percentile: settings.percentile,
-            limit_nanos: settings.below.nanos(),
-            steps: Vec::new(),
-        });
-        let (mut passed, mut failed) = (0.0, f64::INFINITY);
-        let mut rate = settings.from;
-        loop {
-            let round = self.round(Some(rate))?;
-            let response = round.response.unpack();
-            let seconds = self.plan.scenario.load.duration.seconds();
-            let is_kept =
-                response.value_at_percentile(settings.percentile) <= settings.below.nanos();
-            // All is in time only if all was sent.
-            let is_sent = round.sent as f64 >= 0.99 * round.due as f64;
-            let step = SearchStep {
-                rate,
-                achieved: round.sent as f64 / seconds,
-                response: round.response,
-                passed: is_kept && is_sent && round.wrong == 0,
-            };
-            eprintln!(
-                "{rate:.0}/s: p{} {:.3} ms, {}",
-                settings.percentile,
-                response.value_at_percentile(settings.percentile) as f64 / 1e6,
-                if step.passed { "kept" } else { "too much" }
-            );
-            match step.passed {
-                true => passed = rate,
-                false => failed = rate,
-            }
-            search.steps.push(step);
-            rate = match failed.is_infinite() {
-                true if passed >= settings.to => return Ok(()),
-                true => (2.0 * passed).min(settings.to),
-                false => (passed + failed) / 2.0,
-            };
-            let is_close = failed.is_finite() && failed - passed <= settings.within * failed;
-            let is_nothing = passed == 0.0 && failed <= settings.from / 1024.0;
-            if is_close || is_nothing {
-                return Ok(());
-            }
-        }
-    }
-
     fn hold(&mut self, duration: Duration) -> Result<(), Stop> {
         let until = Instant::now() + duration;
         while Instant::now() < until {
@@ -553,35 +503,12 @@ impl Coordinator {
         }
         let mut whole = whole.unwrap_or_else(empty);
         if self.plan.is_shared() && self.early_ends.is_empty() {
-            self.judge_shared(&mut whole);
+            let mut came = Checked::default();
+            self.parts.iter().for_each(|part| came.add(&part.checked));
+            shared::judge(&self.published(), &came, &mut whole.correctness);
         }
         whole.early_ends.append(&mut self.early_ends);
         whole
-    }
-
-    /// Of a shared subscription only all parts together tell whether each message came to
-    /// exactly one member.
-    fn judge_shared(&self, results: &mut Results) {
-        let mut came = Checked::default();
-        for part in &self.parts {
-            came.add(&part.checked);
-        }
-        let (mut due, mut sum) = (0, 0_u64);
-        for (stream, last) in (0..).zip(self.published()) {
-            due += u64::from(last);
-            for sequence in 1..=last {
-                sum = sum.wrapping_add(share_of(stream, sequence));
-            }
-        }
-        let correctness = &mut results.correctness;
-        correctness.due = due;
-        correctness.missing = due.saturating_sub(came.shared);
-        correctness.duplicate += came.shared.saturating_sub(due);
-        if came.shared == due && came.shared_sum != sum {
-            // As many as were due, but not the same ones: one is missing at least.
-            correctness.missing += 1;
-            correctness.duplicate += 1;
-        }
     }
 
     fn sentence(&self, stop: &Stop) -> String {
@@ -638,82 +565,6 @@ fn begin_own(begin: Begin, news: Sender<(usize, News)>) -> io::Result<Sender<Ord
         .name("part-0".to_owned())
         .spawn(work)?;
     Ok(orders)
-}
-
-/// Processes that were started for a run; those that are left end with it.
-#[derive(Debug, Default)]
-struct Children(Vec<Child>);
-
-impl Children {
-    /// Starts the processes of a scenario, and waits for them and for those from elsewhere.
-    fn join(
-        &mut self,
-        scenario: &Scenario,
-        options: &Options,
-        news: &Sender<(usize, News)>,
-    ) -> Result<Vec<Remote>, RunError> {
-        let own = scenario.generator.processes - 1;
-        let (others, at) = options
-            .joiners
-            .unwrap_or((0, SocketAddr::from((Ipv4Addr::LOCALHOST, 0))));
-        if own + others == 0 {
-            return Ok(Vec::new());
-        }
-        let failed =
-            |error: io::Error| RunError(format!("processes can not join at {at}: {error}"));
-        let listener = TcpListener::bind(at).map_err(failed)?;
-        let mut address = listener.local_addr().map_err(failed)?;
-        if address.ip().is_unspecified() {
-            address.set_ip(Ipv4Addr::LOCALHOST.into());
-        }
-        let program = std::env::current_exe().map_err(failed)?;
-        for _ in 0..own {
-            let child = Command::new(&program)
-                .args(["join", &address.to_string()])
-                .stdin(Stdio::null())
-                .stdout(Stdio::null())
-                .spawn();
-            self.0.push(child.map_err(failed)?);
-        }
-        if others > 0 {
-            eprintln!("waiting for {others} more: ringcast-loadgen join {address}");
-        }
-        listener.set_nonblocking(true).map_err(failed)?;
-        let until = Instant::now() + JOIN_MAX;
-        let mut remotes = Vec::new();
-        while (remotes.len() as u32) < own + others {
-            match listener.accept() {
-                Ok((stream, _)) => {
-                    stream.set_nonblocking(false).map_err(failed)?;
-                    let number = remotes.len() + 1;
-                    remotes.push(Remote::accept(stream, number, news.clone()).map_err(failed)?);
-                }
-                Err(error) if error.kind() != io::ErrorKind::WouldBlock => {
-                    return Err(failed(error));
-                }
-                Err(_) if Instant::now() > until => {
-                    let says = format!(
-                        "{} of {} processes did not join at {address} within a minute",
-                        own + others - remotes.len() as u32,
-                        own + others
-                    );
-                    return Err(RunError(says));
-                }
-                Err(_) => thread::sleep(Duration::from_millis(2)),
-            }
-        }
-        Ok(remotes)
-    }
-}
-
-impl Drop for Children {
-    fn drop(&mut self) {
-        for child in &mut self.0 {
-            // Mostly it has ended by itself.
-            let _ = child.kill();
-            let _ = child.wait();
-        }
-    }
 }
 
 impl std::fmt::Display for RunError {

@@ -14,6 +14,8 @@ mod client;
 mod head;
 mod publishing;
 mod receiving;
+#[cfg(test)]
+mod tests;
 
 use client::Marks;
 pub(crate) use client::{Client, State};

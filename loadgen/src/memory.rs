@@ -6,58 +6,60 @@ use std::cell::Cell;
 /// Below so many connections what one takes is lost in the noise.
 const CONNECTIONS_MIN: u64 = 1_000;
 
-/// What was free before the first connection, and is then.
+/// What there was before the first connection, and with all of them.
 #[derive(Debug, Default)]
 pub(crate) struct Look {
     server_pid: Option<u32>,
-    available: Option<u64>,
+    before: Used,
+    with_all: Cell<Used>,
+}
+
+/// Bytes that are in use, where that is known.
+#[derive(Debug, Clone, Copy, Default)]
+struct Used {
+    /// Resident, of the server's process.
     server: Option<u64>,
-    /// The same with all connections.
-    then: Cell<(Option<u64>, Option<u64>)>,
+    /// What the kernel keeps sockets and everything around them in. What all of the machine
+    /// has less of would count other programs as well.
+    slab: Option<u64>,
+}
+
+impl Used {
+    fn now(server_pid: Option<u32>) -> Self {
+        Self {
+            server: server_pid.and_then(|pid| kib(&format!("/proc/{pid}/status"), "VmRSS:")),
+            slab: kib("/proc/meminfo", "Slab:"),
+        }
+    }
 }
 
 impl Look {
     pub(crate) fn before(server_pid: Option<u32>) -> Self {
         Self {
             server_pid,
-            available: available_bytes(),
-            server: server_pid.and_then(resident_bytes),
-            then: Cell::default(),
+            before: Used::now(server_pid),
+            with_all: Cell::default(),
         }
     }
 
     pub(crate) fn again(&self) {
-        let server = self.server_pid.and_then(resident_bytes);
-        self.then.set((available_bytes(), server));
+        self.with_all.set(Used::now(self.server_pid));
     }
 
-    /// What the machine has less of, and is neither the server's nor ours, is the kernel's.
+    /// Adds what is not the generator's own.
     pub(crate) fn fill_in(&self, results: &mut Results) {
-        let (available, server) = self.then.get();
         let is_enough = |memory: &Memory| memory.connections >= CONNECTIONS_MIN;
         results.memory = results.memory.take().filter(is_enough);
-        let Some(memory) = &mut results.memory else {
-            return;
-        };
-        let grown = |before: Option<u64>, then: Option<u64>| Some(then?.saturating_sub(before?));
-        memory.server_bytes = grown(self.server, server);
-        let less = grown(available, self.available);
-        memory.kernel_bytes = less.map(|less| {
-            less.saturating_sub(memory.generator_bytes + memory.server_bytes.unwrap_or(0))
-        });
-        if self.server_pid.is_none() {
-            // The server's own would be among it.
-            memory.kernel_bytes = None;
+        if let Some(memory) = &mut results.memory {
+            let (before, with_all) = (self.before, self.with_all.get());
+            memory.server_bytes = growth(before.server, with_all.server);
+            memory.kernel_bytes = growth(before.slab, with_all.slab);
         }
     }
 }
 
-fn available_bytes() -> Option<u64> {
-    kib("/proc/meminfo", "MemAvailable:")
-}
-
-fn resident_bytes(pid: u32) -> Option<u64> {
-    kib(&format!("/proc/{pid}/status"), "VmRSS:")
+fn growth(before: Option<u64>, then: Option<u64>) -> Option<u64> {
+    Some(then?.saturating_sub(before?))
 }
 
 /// A line of a file that is a size.

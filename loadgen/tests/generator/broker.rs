@@ -120,6 +120,55 @@ fn another_client_counts_the_same() {
     assert_eq!(sizes, results.totals.published);
 }
 
+/// A subscriber in Python reads the same stamps by another clock. A stall gives both of them
+/// something to agree about.
+#[test]
+fn another_client_measures_the_same() {
+    let broker = Mosquitto::start();
+    let folder = crate::support::folder();
+    let start_file = folder.join("start");
+    let child = Command::new("python3")
+        .arg(concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/tests/generator/listener.py"
+        ))
+        .arg(broker.address.port().to_string())
+        .arg(&start_file)
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("python3");
+    let mut other = Process(child);
+    let mut lines = BufReader::new(other.0.stdout.take().expect("a pipe"))
+        .lines()
+        .map_while(Result::ok);
+    assert_eq!(lines.next().as_deref(), Some("ready"));
+    let mut running = start(&format!(
+        "run --target {} --rate 200 --duration 4s",
+        broker.address
+    ));
+    running.wait_for("time 1 s");
+    signal(broker.pid(), Signal::SIGSTOP);
+    std::thread::sleep(Duration::from_secs(1));
+    signal(broker.pid(), Signal::SIGCONT);
+    let results = running.wait().right();
+    // Whole, as soon as it is there.
+    let written = folder.join("written");
+    std::fs::write(&written, results.run.started_unix_millis.to_string()).expect("a file");
+    std::fs::rename(&written, &start_file).expect("a file");
+    let mut others: Vec<i64> = lines.map(|line| line.parse().expect("a number")).collect();
+    others.sort_unstable();
+    let ours = results.response.unpack();
+    assert_eq!(others.len() as u64, ours.len());
+    for percent in [50, 80, 90, 100] {
+        let theirs = others[(others.len() - 1) * percent / 100];
+        let own = ours.value_at_percentile(percent as f64) as i64;
+        // What two readers on busy processors may differ by; the stall is twenty times that.
+        let off = (own - theirs).abs();
+        assert!(off < 50_000_000, "p{percent}: {own} here, {theirs} there");
+    }
+    std::fs::remove_dir_all(&folder).expect("it is ours");
+}
+
 #[test]
 fn clients_come_and_go_under_load() {
     let broker = Mosquitto::start();
