@@ -7,8 +7,8 @@
 //!   └──────────── gone ───────────── Leaving ◄── ends, for whatever reason┘
 //! ```
 //!
-//! A client takes forty bytes, and eight for each stream that it watches: a million of
-//! them have to fit beside the server.
+//! A client takes 36 bytes, and eight for each stream that it watches: a million of them
+//! have to fit beside the server.
 
 mod client;
 mod head;
@@ -59,6 +59,9 @@ const MESSAGES_TOLD_MAX: u64 = 1_000;
 /// So many fail before any is accepted, and no more are tried.
 const HOPELESS: u32 = 100;
 
+/// Of more clients than this none says goodbye: a polite end takes the kernel long.
+const GOODBYES_MAX: u32 = 20_000;
+
 /// No watch at all.
 const NO_WATCH: u32 = u32::MAX;
 
@@ -85,6 +88,8 @@ pub(crate) struct Crowd {
     /// Beginnings of packets whose ends were not there yet.
     rests: HashMap<u32, Vec<u8>>,
     open: u64,
+    /// When a message came last.
+    came_at: u64,
     /// Those whose connection the kernel is not done with.
     leaving: u64,
     /// From when on latencies count.
@@ -141,6 +146,7 @@ impl Crowd {
             head: Head::default(),
             rests: HashMap::new(),
             open: 0,
+            came_at: 0,
             leaving: 0,
             counts_from: 0,
             messages: None,
@@ -192,6 +198,11 @@ impl Crowd {
 
     pub(crate) fn open(&self) -> u64 {
         self.open
+    }
+
+    /// When a message came last.
+    pub(crate) fn came_at(&self) -> u64 {
+        self.came_at
     }
 
     /// How many are on the way to being accepted.
@@ -471,7 +482,7 @@ impl Crowd {
         for index in from..to {
             match self.clients[index as usize].state {
                 State::Away | State::Leaving => (),
-                State::Ready => {
+                State::Ready if self.count() <= GOODBYES_MAX => {
                     self.say_goodbye(index);
                     self.leave(index, Close::Polite, false);
                 }

@@ -117,10 +117,8 @@ enum Phase {
     /// What is outstanding.
     Outstanding {
         published: Arc<[u32]>,
-        /// When something came last, as of when it was looked for last.
-        came_at: u64,
+        since: u64,
         looked_at: u64,
-        delivered: u64,
     },
     /// The last goodbye, of the clients from this one on.
     Goodbyes { next: u32, since: u64 },

@@ -44,12 +44,13 @@ impl Crowd {
         if self.clients[index as usize].state == State::Mute {
             return;
         }
-        let counted = self.tally.response.len();
+        let delivered = self.tally.totals.delivered;
         let taken = match self.clients[index as usize].marks.contains(Marks::HAS_REST) {
             true => self.take_with_rest(index, bytes, now),
             false => self.take_packets(index, bytes, now),
         };
-        if self.tally.response.len() > counted {
+        if self.tally.totals.delivered > delivered {
+            self.came_at = now;
             self.tally.is_active(now);
         }
         if let Err(Stop::Fault(says)) = taken {

@@ -101,6 +101,12 @@ fn what_comes_may_be_cut_anywhere() {
 }
 
 #[test]
+fn a_client_takes_little() {
+    assert_eq!(size_of::<super::Client>(), 32);
+    assert_eq!(size_of::<crate::watch::Watch>(), 8);
+}
+
+#[test]
 fn a_message_costs_no_allocation() {
     let plan = plan(|_| ());
     let mut crowd = connected(&plan);

@@ -38,9 +38,8 @@ impl Worker {
             Command::Settle(published) => {
                 self.phase = Phase::Outstanding {
                     published,
-                    came_at: now,
+                    since: now,
                     looked_at: 0,
-                    delivered: 0,
                 };
             }
             Command::Finish => {
@@ -127,34 +126,31 @@ impl Worker {
     }
 
     fn advance_outstanding(&mut self, now: u64) -> bool {
-        let patience = self.crowd.plan().scenario.load.drain.nanos();
         let Phase::Outstanding {
             published,
-            came_at,
+            since,
             looked_at,
-            delivered,
         } = &mut self.phase
         else {
             return false;
         };
-        if now - *looked_at < LOOK_EVERY_NANOS {
+        // While messages come there is no need to look, and with very many clients it takes
+        // long.
+        let silent = now - self.crowd.came_at().max(*since);
+        if silent.min(now - *looked_at) < LOOK_EVERY_NANOS {
             return false;
         }
         *looked_at = now;
-        if self.crowd.tally.totals.delivered != *delivered {
-            *delivered = self.crowd.tally.totals.delivered;
-            *came_at = now;
-        }
-        let has_all = !self.crowd.plan().is_shared()
-            && !self.crowd.has_returning()
-            && self.crowd.outstanding(published) == 0;
-        // Who shares can't know what the others got.
-        let patience = if self.crowd.plan().is_shared() {
-            patience.min(SECOND)
-        } else {
-            patience
+        let patience = self.crowd.plan().scenario.load.drain.nanos();
+        let is_over = match self.crowd.plan().is_shared() {
+            // Who shares can't know what the others got.
+            true => silent > patience.min(SECOND),
+            false => {
+                silent > patience
+                    || !self.crowd.has_returning() && self.crowd.outstanding(published) == 0
+            }
         };
-        if has_all || now - *came_at > patience {
+        if is_over {
             let published = Arc::clone(published);
             self.crowd.settle(&published);
             self.phase = Phase::Commands;

@@ -24,6 +24,8 @@ pub(crate) enum Fault {
     OtherRun,
     /// It is delivered under another topic's name.
     Misroute,
+    /// It is delivered under a name that no topic has.
+    Rename,
     /// All connections are closed instead.
     Close,
 }
@@ -110,6 +112,7 @@ impl Shared {
             }
             // The last digit of the topic's number.
             Some(Fault::Misroute) => packet[payload_at - 1] ^= 1,
+            Some(Fault::Rename) => packet[payload_at - 1] ^= 2,
             Some(Fault::Close) => {
                 for stream in self.subscribers.drain(..).chain(self.publishers.drain(..)) {
                     let _ = stream.shutdown(std::net::Shutdown::Both);
