@@ -45,6 +45,9 @@ pub(crate) struct Needs {
     pub(crate) payload_bytes: usize,
     /// What is done with who does not read: a policy's name in the engine's settings.
     pub(crate) slow: Slow,
+    /// Messages that each subscriber is sent before it acknowledges any, if they are more than
+    /// servers send as they come.
+    pub(crate) unacknowledged_max: Option<u16>,
 }
 
 /// What the engine does with deliveries to who does not read.
@@ -70,6 +73,7 @@ impl Needs {
             by_topic: matches!(workload.interest, Interest::WatchLists { .. }),
             payload_bytes: workload.payload_bytes,
             slow: Slow::Queue,
+            unacknowledged_max: None,
         }
     }
 }

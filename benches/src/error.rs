@@ -91,6 +91,11 @@ pub(crate) enum Error {
         /// How many were.
         found: i64,
     },
+    /// Messages were published, and the server did not answer them.
+    Unanswered {
+        /// How many.
+        messages: u64,
+    },
     /// A bare send did not take all bytes: somebody did not read.
     SendShort {
         /// What the kernel answered: bytes, or a negative error number.
@@ -126,6 +131,11 @@ pub(crate) enum DeliveryFault {
     Unwanted {
         /// Which topic.
         topic: u32,
+    },
+    /// A message whose packet identifier is zero, or that of one that was not acknowledged.
+    PacketId {
+        /// That identifier.
+        packet_id: u16,
     },
     /// Nothing came any more.
     Stuck {
@@ -195,6 +205,12 @@ impl fmt::Display for Error {
                 formatter,
                 "nothing arrives any more: {delivered} deliveries of {due} came"
             ),
+            Self::Unanswered { messages } => {
+                write!(
+                    formatter,
+                    "{messages} messages were published and not answered"
+                )
+            }
             Self::Listen(error) => write!(formatter, "{error}"),
             Self::Lanes(error) => write!(formatter, "{error}"),
             Self::CrowdLost { expected, found } => write!(
@@ -237,6 +253,10 @@ impl fmt::Display for DeliveryFault {
                     "a message of topic {topic} came, which it did not want"
                 )
             }
+            Self::PacketId { packet_id } => write!(
+                formatter,
+                "a message came with the packet identifier {packet_id}, which is in use, or none"
+            ),
             Self::Stuck { awaited } => write!(formatter, "{awaited} did not come"),
             Self::Foreign(what) => write!(formatter, "no message of ours came, but {what}"),
             Self::Closed(last) if last.is_empty() => {

@@ -6,6 +6,7 @@
 //! looked at where it arrives; one that is lost, repeated, out of order or foreign ends
 //! the run with an error.
 
+mod acknowledgements;
 mod dialect;
 mod draw;
 mod expected;
@@ -25,7 +26,9 @@ mod workload;
 pub(crate) use dialect::{Dialect, Greeting};
 pub(crate) use draw::{Draws, Popularity};
 pub(crate) use form::{Form, STAMP_BYTES, Stamp, TOPIC_AT};
-pub(crate) use paces::{Latencies, one_by_one, outstanding, per_second};
+pub(crate) use paces::{
+    Latencies, Throughput, one_by_one, outstanding, outstanding_unacknowledged, per_second,
+};
 pub(crate) use run::{Beside, Moment, Run};
 pub(crate) use subscribers::{Subscribers, connect};
 pub(crate) use traffic::{Interest, Traffic, Wanted};

@@ -4,6 +4,7 @@
 //! it. Who cannot do a part is left out of it: the relay has no policy for those who do
 //! not read, and others' queues for them grow without bound.
 
+mod acknowledged;
 mod churner;
 mod fan_out;
 mod laggards;
@@ -66,6 +67,8 @@ enum Part {
     FanOut,
     /// As many messages as go, of one topic
     Throughput,
+    /// The same at QoS 1, to subscribers who acknowledge
+    Acknowledged,
     /// As many messages as go, of many topics under one wildcard
     Topics,
     /// As many as go, to subscribers with a list of topics each
@@ -83,9 +86,10 @@ enum Part {
 }
 
 impl Part {
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 10] = [
         Self::FanOut,
         Self::Throughput,
+        Self::Acknowledged,
         Self::Topics,
         Self::WatchLists,
         Self::Latency,
@@ -99,6 +103,7 @@ impl Part {
         match self {
             Self::FanOut => fan_out::run(bench),
             Self::Throughput => throughput::run_one_topic(bench),
+            Self::Acknowledged => acknowledged::run(bench),
             Self::Topics => throughput::run_many_topics(bench),
             Self::WatchLists => throughput::run_watch_lists(bench),
             Self::Latency => latency::run(bench),

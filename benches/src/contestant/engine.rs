@@ -20,6 +20,9 @@ const LINES_TOLD_MAX: usize = 8;
 /// How long its admin listener may take to answer.
 const ANSWER_TIME_MAX: Duration = Duration::from_secs(5);
 
+/// Bytes that the engine needs for each message in flight, with some room.
+const FLIGHT_BYTES_MAX: usize = 10;
+
 /// The histograms whose means are the time that a message spends inside.
 const STAGES: [[&str; 2]; 2] = [
     [
@@ -142,6 +145,11 @@ fn settings(idle: Idle, core: Core, needs: &Needs) -> Vec<String> {
         settings.push(format!(
             "class=[{{filter=\"bench/#\",qos_max=0,retain=false,slow=\"{slow}\"}}]"
         ));
+    }
+    if let Some(most) = needs.unacknowledged_max {
+        let bytes = FLIGHT_BYTES_MAX * connections * usize::from(most);
+        settings.push(format!("limits.inflight_max={most}"));
+        settings.push(format!("memory.in_flight_bytes={bytes}"));
     }
     let with_option = |setting| ["--set".to_owned(), setting];
     settings.into_iter().flat_map(with_option).collect()
@@ -302,6 +310,7 @@ mod tests {
             by_topic: false,
             payload_bytes: 128,
             slow: Slow::Queue,
+            unacknowledged_max: None,
         };
         let plain = settings(Idle::Spin, Core(3), &needs);
         assert!(plain.contains(&"cores.shards=[3]".to_owned()));

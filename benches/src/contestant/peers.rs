@@ -63,14 +63,15 @@ impl Peer {
     }
 
     /// What it is told, on standard input: as it comes, but for what would keep it from
-    /// being as fast as it can be. Small messages go at once, and nothing goes to disk.
+    /// being as fast as it can be. Small messages go at once, nothing goes to disk, and who
+    /// acknowledges may owe as many acknowledgements as with the engine.
     fn settings(self, address: SocketAddr, needs: &Needs) -> String {
         let (host, port) = (address.ip(), address.port());
         let clients = needs.connections + DESCRIPTORS_BESIDE;
         match self {
             Self::Mosquitto => format!(
                 "listener {port} {host}\nallow_anonymous true\npersistence false\n\
-                 set_tcp_nodelay true\n"
+                 set_tcp_nodelay true\nmax_inflight_messages 1024\n"
             ),
             // Protected it refuses all addresses of loopback but the first. A full buffer
             // would end a connection that the probe has not read yet.

@@ -5,6 +5,7 @@ use super::form::Form;
 use super::traffic::{Interest, Wanted};
 use super::{mqtt, resp};
 use crate::error::Error;
+use ringcast_codec::mqtt::QoS;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 
@@ -18,6 +19,8 @@ pub(crate) enum Dialect {
     Routed,
     /// MQTT 3.1.1 at QoS 0.
     Mqtt,
+    /// The same at QoS 1, from the publisher to all subscribers.
+    MqttAcknowledged,
     /// What Redis speaks: RESP2, `PUBLISH`, `SUBSCRIBE` and `PSUBSCRIBE`.
     Resp,
 }
@@ -39,11 +42,25 @@ pub(crate) struct Forms {
 }
 
 impl Dialect {
+    /// The same protocol with deliveries that are acknowledged.
+    ///
+    /// # Panics
+    /// If it has none.
+    pub(crate) fn acknowledged(self) -> Self {
+        match self {
+            Self::Mqtt | Self::MqttAcknowledged => Self::MqttAcknowledged,
+            Self::Bare | Self::Routed | Self::Resp => panic!("{self:?} acknowledges nothing"),
+        }
+    }
+
     /// How messages with so many bytes of payload look.
     pub(crate) fn forms(self, interest: Interest, payload_bytes: usize) -> Forms {
         match self {
             Self::Bare | Self::Routed => Forms::alike(Form::bare(interest.topics(), payload_bytes)),
             Self::Mqtt => Forms::alike(mqtt::form(interest.topics(), payload_bytes)),
+            Self::MqttAcknowledged => {
+                Forms::alike(mqtt::acknowledged_form(interest.topics(), payload_bytes))
+            }
             Self::Resp => resp::forms(interest, payload_bytes),
         }
     }
@@ -53,7 +70,7 @@ impl Dialect {
         match self {
             Self::Bare | Self::Resp => Ok(()),
             Self::Routed => say(stream, &routed_introduction(&[])),
-            Self::Mqtt => mqtt::connect(stream, "bench-publisher"),
+            Self::Mqtt | Self::MqttAcknowledged => mqtt::connect(stream, "bench-publisher"),
         }
     }
 
@@ -70,7 +87,11 @@ impl Dialect {
             (Self::Routed, Wanted::All) => unreachable!("who wants all needs no routes"),
             (Self::Mqtt, wanted) => {
                 mqtt::connect(stream, &client_id(subscriber))?;
-                mqtt::subscribe(stream, wanted)
+                mqtt::subscribe(stream, wanted, QoS::AtMostOnce)
+            }
+            (Self::MqttAcknowledged, wanted) => {
+                mqtt::connect(stream, &client_id(subscriber))?;
+                mqtt::subscribe(stream, wanted, QoS::AtLeastOnce)
             }
             (Self::Resp, wanted) => {
                 let greeting = resp::greeting(wanted);
@@ -93,19 +114,15 @@ impl Dialect {
         match self {
             Self::Mqtt => mqtt::greeting(&client_id(subscriber), wanted),
             Self::Resp => resp::greeting(wanted),
+            Self::MqttAcknowledged => unreachable!("nobody is only there at QoS 1"),
             Self::Bare | Self::Routed => unreachable!("the relay answers nothing"),
         }
-    }
-
-    /// Whether a publisher is answered each message, by a line that begins with `:`.
-    pub(crate) fn is_answered(self) -> bool {
-        self == Self::Resp
     }
 
     /// For people: what these bytes are, which are no message of ours.
     pub(crate) fn describe(self, bytes: &[u8]) -> String {
         let packet = match self {
-            Self::Mqtt => mqtt::describe(bytes),
+            Self::Mqtt | Self::MqttAcknowledged => mqtt::describe(bytes),
             Self::Bare | Self::Routed | Self::Resp => String::new(),
         };
         let shown = &bytes[..bytes.len().min(64)];

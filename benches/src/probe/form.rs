@@ -1,15 +1,19 @@
 //! What a message looks like on the wire: a head that depends on its topic only, a payload
 //! that begins with its stamp, and a tail that is always the same.
 //!
-//! All messages of a run are equally long, and a server that forwards them at QoS 0
-//! may not change a byte. So a subscriber needs no parser to know that it got the
+//! All messages of a run are equally long, and a server that forwards them
+//! may not change a byte but those of the packet identifier, where there is one. So a subscriber needs no parser to know that it got the
 //! right message, and the probe stays faster than what it measures.
+
+use std::ops::Range;
 
 /// Bytes of the stamp, the least that a payload has.
 pub(crate) const STAMP_BYTES: usize = 24;
 
 /// Where in a payload its topic stands.
 pub(crate) const TOPIC_AT: usize = 16;
+
+const PACKET_ID_BYTES: usize = 2;
 
 /// What the rest of a payload is filled with.
 const FILLER: u8 = 0x5A;
@@ -20,6 +24,8 @@ pub(crate) struct Form {
     /// Those of all topics, one behind the other and equally long.
     heads: Vec<u8>,
     head_bytes: usize,
+    /// A head ends with a packet identifier, which whoever sends the message chooses.
+    has_packet_id: bool,
     topics: u32,
     /// A payload, to be stamped, and the tail.
     template: Vec<u8>,
@@ -69,10 +75,27 @@ impl Form {
         Self {
             heads,
             head_bytes,
+            has_packet_id: false,
             topics,
             template,
             payload_bytes,
         }
+    }
+
+    /// The same, if each head ends with a packet identifier.
+    pub(crate) fn with_packet_id(self) -> Self {
+        assert!(self.head_bytes >= PACKET_ID_BYTES, "it has no room for one");
+        Self {
+            has_packet_id: true,
+            ..self
+        }
+    }
+
+    /// Where in a message its packet identifier is, if it has one.
+    #[inline]
+    pub(crate) fn packet_id(&self) -> Option<Range<usize>> {
+        self.has_packet_id
+            .then(|| self.head_bytes - PACKET_ID_BYTES..self.head_bytes)
     }
 
     /// Bytes of a whole message.
@@ -90,7 +113,7 @@ impl Form {
     }
 
     /// The stamp of a message, given all its bytes; `None` if head or tail are not those
-    /// that its topic has.
+    /// that its topic has, whatever the packet identifier.
     #[inline]
     pub(crate) fn read(&self, message: &[u8]) -> Option<Stamp> {
         let (head, rest) = message.split_at_checked(self.head_bytes)?;
@@ -99,9 +122,12 @@ impl Form {
             return None;
         }
         let head_at = stamp.topic as usize * self.head_bytes;
+        let fixed = self
+            .packet_id()
+            .map_or(self.head_bytes, |place| place.start);
         let tail = &self.template[self.payload_bytes..];
         // Most have none, and to compare nothing takes a call, too.
-        let is_its_own = head == &self.heads[head_at..head_at + self.head_bytes]
+        let is_its_own = head[..fixed] == self.heads[head_at..head_at + fixed]
             && (tail.is_empty() || rest.get(self.payload_bytes..) == Some(tail));
         is_its_own.then_some(stamp)
     }

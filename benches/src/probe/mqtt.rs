@@ -1,4 +1,4 @@
-//! The probe's MQTT: 3.1.1, QoS 0, any number of filters.
+//! The probe's MQTT: 3.1.1, QoS 0 or 1, any number of filters.
 
 use super::dialect::{Dialect, Greeting};
 use super::form::Form;
@@ -31,13 +31,25 @@ pub(crate) const WELCOME: [u8; 4] = [0x20, 2, 0, 0];
 /// The identifier of all our requests: one is answered before the next is made.
 const PACKET_ID: u8 = 1;
 
-/// How a PUBLISH looks.
+/// How a PUBLISH at QoS 0 looks.
 pub(super) fn form(topics: u32, payload_bytes: usize) -> Form {
+    form_of(Delivery::AtMostOnce, topics, payload_bytes)
+}
+
+/// How one at QoS 1 looks, which is not sent again.
+pub(super) fn acknowledged_form(topics: u32, payload_bytes: usize) -> Form {
+    let packet_id = packet_id();
+    let dup = false;
+    let delivery = Delivery::AtLeastOnce { packet_id, dup };
+    form_of(delivery, topics, payload_bytes).with_packet_id()
+}
+
+fn form_of(delivery: Delivery, topics: u32, payload_bytes: usize) -> Form {
     let payload = vec![0; payload_bytes];
     let head = |topic| {
         let name = topic_name(topic);
         let publish = Packet::Publish(Publish {
-            delivery: Delivery::AtMostOnce,
+            delivery,
             retain: false,
             topic: Some(TopicName::new(&name).expect("has no wildcard")),
             properties: Properties::EMPTY,
@@ -68,11 +80,11 @@ pub(crate) fn connect_packet(client_id: &str) -> Vec<u8> {
 }
 
 /// A SUBSCRIBE for all that is wanted.
-pub(crate) fn subscribe_packet(wanted: Wanted<'_>) -> Vec<u8> {
+pub(crate) fn subscribe_packet(wanted: Wanted<'_>, qos: QoS) -> Vec<u8> {
     let mut block = SubscriptionBlock::new();
     for filter in filters(wanted) {
         let filter = TopicFilter::new(&filter).expect("is a filter");
-        block.push(filter, SubscriptionOptions::at_most(QoS::AtMostOnce));
+        block.push(filter, SubscriptionOptions::at_most(qos));
     }
     encoded(&Packet::Subscribe(Subscribe {
         packet_id: packet_id(),
@@ -100,7 +112,7 @@ pub(crate) const DISCONNECT: [u8; 2] = [0xE0, 0];
 /// CONNECT and SUBSCRIBE at once, and the answers to both.
 pub(super) fn greeting(client_id: &str, wanted: Wanted<'_>) -> Greeting {
     let mut said = connect_packet(client_id);
-    said.extend(subscribe_packet(wanted));
+    said.extend(subscribe_packet(wanted, QoS::AtMostOnce));
     let mut answer = WELCOME.to_vec();
     let filters = filters(wanted).len();
     let rest = u8::try_from(2 + filters).expect("filters are few");
@@ -132,13 +144,19 @@ pub(super) fn connect(stream: &mut TcpStream, client_id: &str) -> Result<(), Err
     )
 }
 
-pub(super) fn subscribe(stream: &mut TcpStream, wanted: Wanted<'_>) -> Result<(), Error> {
+/// Asks for deliveries at a QoS; less is no agreement.
+pub(super) fn subscribe(stream: &mut TcpStream, wanted: Wanted<'_>, qos: QoS) -> Result<(), Error> {
     let filters = filters(wanted).len();
-    ask(
-        stream,
-        &subscribe_packet(wanted),
-        |answer| matches!(answer, Packet::Suback(suback) if agrees(answer) && suback.reasons.iter().len() == filters),
-    )
+    ask(stream, &subscribe_packet(wanted, qos), |answer| {
+        let Packet::Suback(suback) = answer else {
+            return false;
+        };
+        // A granted QoS is its own reason code.
+        let mut reasons = suback.reasons.iter();
+        agrees(answer)
+            && reasons.len() == filters
+            && reasons.all(|reason| reason as u8 == qos as u8)
+    })
 }
 
 /// For people: which packet bytes begin with.
@@ -209,7 +227,7 @@ mod tests {
 
     #[test]
     fn several_filters_are_asked_for_and_all_must_be_granted() {
-        let bytes = subscribe_packet(Wanted::Topics(&[3, 41]));
+        let bytes = subscribe_packet(Wanted::Topics(&[3, 41]), QoS::AtMostOnce);
         let Ok(Progress::Done(Packet::Subscribe(subscribe), length)) = CLIENT.decode(&bytes) else {
             panic!("is a SUBSCRIBE");
         };

@@ -100,6 +100,29 @@ pub(crate) fn outstanding(
     nanos: u64,
     fill: u64,
 ) -> Result<Throughput, Error> {
+    load(run, window, nanos, fill, None).map(|load| Throughput { load })
+}
+
+/// The same, and subscribers acknowledge nothing while the clock runs. It ends before `most`
+/// messages can have come to each of them then: as many as the server sends before it waits.
+pub(crate) fn outstanding_unacknowledged(
+    run: &mut Run<'_>,
+    window: u64,
+    nanos: u64,
+    most: u64,
+) -> Result<Throughput, Error> {
+    load(run, window, nanos, 0, Some(most)).map(|load| Throughput { load })
+}
+
+/// What [`outstanding`] is made of; if there are so many that may stay unacknowledged, none is
+/// acknowledged while the clock runs.
+fn load(
+    run: &mut Run<'_>,
+    window: u64,
+    nanos: u64,
+    fill: u64,
+    unacknowledged_max: Option<u64>,
+) -> Result<Load, Error> {
     let turn = |run: &mut Run<'_>| {
         while run.publisher.published() - run.complete() < window {
             run.publish(run.now);
@@ -111,6 +134,7 @@ pub(crate) fn outstanding(
     }
     let begin = run.now;
     let mut before = run.complete();
+    let mut published_max = u64::MAX;
     let mut is_warm = false;
     loop {
         turn(run)?;
@@ -119,12 +143,22 @@ pub(crate) fn outstanding(
         let is_round = run.complete() >= before + window;
         if is_round && !is_warm && run.now >= begin + nanos / WARM_UP_PART {
             is_warm = true;
+            if unacknowledged_max.is_some() {
+                run.subscribers.withhold_acknowledgements();
+            }
             run.begin();
             before = run.complete();
-        } else if is_round && is_warm && run.now >= begin + nanos {
+            // With the next turn a window of messages may be published, and arrive.
+            let most = unacknowledged_max.map(|most| before + most.saturating_sub(window));
+            published_max = most.unwrap_or(u64::MAX);
+        } else if is_round
+            && is_warm
+            && (run.now >= begin + nanos || run.publisher.published() >= published_max)
+        {
             let load = run.end();
+            run.subscribers.release_acknowledgements();
             run.drain(|_| {})?;
-            return Ok(Throughput { load });
+            return Ok(load);
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The sending half of the probe: one connection that never blocks, so that the
 //! subscribers can be read while the server takes its time.
 
+use super::acknowledgements::{PUBACK_BYTES, puback};
 use super::dialect::Dialect;
 use super::form::{Form, Stamp};
 use super::subscribers::connect;
@@ -10,6 +11,9 @@ use std::net::{SocketAddr, TcpStream};
 
 /// Bytes of answers that one read takes.
 const ANSWER_BYTES_MAX: usize = 16 * 1024;
+
+/// How many packet identifiers there are, and so how many messages a server can owe an answer.
+const PACKET_IDS: u64 = u16::MAX as u64;
 
 /// The publisher of a run.
 #[derive(Debug)]
@@ -46,7 +50,7 @@ impl Publisher {
             numbers: vec![0; topics as usize],
             pending: Vec::new(),
             taken: 0,
-            answers: dialect.is_answered().then(Answers::new),
+            answers: Answers::of(dialect),
         })
     }
 
@@ -71,17 +75,31 @@ impl Publisher {
         };
         *number += 1;
         self.published += 1;
+        let at = self.pending.len();
         self.form.write(stamp, &mut self.pending);
+        if let Some(place) = self.form.packet_id() {
+            let packet_id = packet_id(stamp.sequence).to_be_bytes();
+            self.pending[at..][place].copy_from_slice(&packet_id);
+        }
         if let Some(answers) = &mut self.answers {
             answers.due += 1;
         }
         stamp
     }
 
+    /// How many messages the server has not answered, if it answers any.
+    pub(crate) fn unanswered(&self) -> u64 {
+        self.answers.as_ref().map_or(0, |answers| answers.due)
+    }
+
     /// Gives the socket what it takes, and returns whether that was anything.
     pub(crate) fn flush(&mut self) -> Result<bool, Error> {
         if let Some(answers) = &mut self.answers {
             answers.read(&mut self.stream)?;
+            if answers.due > PACKET_IDS {
+                let messages = answers.due;
+                return Err(Error::Unanswered { messages });
+            }
         }
         let mut has_sent = false;
         while self.taken < self.pending.len() {
@@ -101,22 +119,68 @@ impl Publisher {
     }
 }
 
-/// A line for each message, `:` and a number.
+/// The packet identifier of a message, if it has one.
+fn packet_id(sequence: u64) -> u16 {
+    (1 + sequence % PACKET_IDS) as u16
+}
+
+/// An answer for each message.
 #[derive(Debug)]
 struct Answers {
+    dialect: Dialect,
     /// Messages whose answer has not ended.
     due: u64,
-    is_in_line: bool,
+    next: Answer,
     buffer: Box<[u8]>,
 }
 
-impl Answers {
-    fn new() -> Self {
-        Self {
-            due: 0,
-            is_in_line: false,
-            buffer: vec![0; ANSWER_BYTES_MAX].into(),
+/// The answer that comes next, or has begun.
+#[derive(Debug)]
+enum Answer {
+    /// A line, `:` and a number.
+    Line { has_begun: bool },
+    /// A PUBACK: of all of them, in the order of publishing, so many bytes came.
+    Puback { bytes: u64 },
+}
+
+impl Answer {
+    /// Takes its next byte, and returns whether that is its last; `None` if it is wrong.
+    fn take(&mut self, byte: u8) -> Option<bool> {
+        match self {
+            Self::Line { has_begun } => match byte {
+                b':' if !*has_begun => *has_begun = true,
+                b'\n' if *has_begun => *has_begun = false,
+                b'\r' | b'0'..=b'9' if *has_begun => {}
+                _ => return None,
+            },
+            Self::Puback { bytes } => {
+                let each = PUBACK_BYTES as u64;
+                let at = (*bytes % each) as usize;
+                if byte != puback(packet_id(*bytes / each))[at] {
+                    return None;
+                }
+                *bytes += 1;
+                return Some(at == PUBACK_BYTES - 1);
+            }
         }
+        Some(byte == b'\n')
+    }
+}
+
+impl Answers {
+    /// Those that come where this is spoken, if any.
+    fn of(dialect: Dialect) -> Option<Self> {
+        let next = match dialect {
+            Dialect::Bare | Dialect::Routed | Dialect::Mqtt => return None,
+            Dialect::MqttAcknowledged => Answer::Puback { bytes: 0 },
+            Dialect::Resp => Answer::Line { has_begun: false },
+        };
+        Some(Self {
+            dialect,
+            due: 0,
+            next,
+            buffer: vec![0; ANSWER_BYTES_MAX].into(),
+        })
     }
 
     /// Takes what is there. A server that nobody listens to would keep it.
@@ -130,17 +194,12 @@ impl Answers {
                 Err(error) => return Err(Error::system("reading answers")(error)),
             };
             for (at, &byte) in self.buffer[..bytes].iter().enumerate() {
-                let is_right = match byte {
-                    b':' => !std::mem::replace(&mut self.is_in_line, true),
-                    b'\n' => std::mem::replace(&mut self.is_in_line, false),
-                    b'\r' | b'0'..=b'9' => self.is_in_line,
-                    _ => false,
-                };
-                if !is_right || (byte == b'\n' && self.due == 0) {
-                    let answer = Dialect::Resp.describe(&self.buffer[at..bytes]);
+                let ends = self.next.take(byte);
+                let Some(ends) = ends.filter(|_| self.due > 0) else {
+                    let answer = self.dialect.describe(&self.buffer[at..bytes]);
                     return Err(Error::Refused { answer });
-                }
-                self.due -= u64::from(byte == b'\n');
+                };
+                self.due -= u64::from(ends);
             }
         }
         Ok(())

@@ -118,7 +118,8 @@ impl Load {
 impl<'a> Run<'a> {
     /// Everybody is there and has subscribed when this returns.
     pub(crate) fn connect(target: &'a dyn Target, workload: &Workload) -> Result<Self, Error> {
-        let (address, dialect) = (target.address(), target.dialect());
+        let address = target.address();
+        let dialect = workload.dialect(target.dialect());
         let forms = dialect.forms(workload.interest, workload.payload_bytes);
         let counts = (workload.subscribers, workload.laggards);
         let traffic = Traffic::new(workload.interest, counts.0 + counts.1);
@@ -206,18 +207,26 @@ impl<'a> Run<'a> {
             self.idle_nanos += now - self.now;
         }
         self.now = now;
-        if read > 0 || self.owed() == 0 {
+        if read > 0 || self.is_quiet() {
             self.heard = now;
         } else if now - self.heard > SILENCE_NANOS_MAX {
             let (delivered, due) = (self.subscribers.delivered(), self.due);
-            return Err(Error::Silence { delivered, due });
+            return Err(match self.publisher.unanswered() {
+                messages @ 1.. if delivered == due => Error::Unanswered { messages },
+                _ => Error::Silence { delivered, due },
+            });
         }
         Ok(())
     }
 
+    /// Whether nothing is on its way: neither messages nor answers to them.
+    fn is_quiet(&self) -> bool {
+        self.owed() == 0 && self.publisher.unanswered() == 0 && self.subscribers.has_acknowledged()
+    }
+
     /// Waits for all that is due.
     pub(crate) fn drain(&mut self, mut on_delivered: impl FnMut(Delivered)) -> Result<(), Error> {
-        while self.owed() > 0 {
+        while !self.is_quiet() {
             self.turn(&mut on_delivered)?;
         }
         Ok(())

@@ -13,6 +13,7 @@
 //! Some may not read: from the start, or from some time on. What they have is looked at
 //! in the end.
 
+use super::acknowledgements::Acknowledgements;
 use super::dialect::Dialect;
 use super::expected::Expected;
 use super::form::{Form, Stamp};
@@ -59,6 +60,10 @@ pub(crate) struct Subscribers {
     reads: u64,
     /// How many read.
     reading: usize,
+    /// Whose socket did not take all acknowledgements.
+    acknowledging: Vec<usize>,
+    /// Nobody acknowledges anything for now.
+    is_withholding: bool,
 }
 
 /// Messages at a subscriber, by one read.
@@ -75,6 +80,8 @@ struct Subscriber {
     stream: TcpStream,
     expected: Expected,
     is_reading: bool,
+    /// Where what comes is to be acknowledged.
+    acknowledgements: Option<Acknowledgements>,
     /// The beginning of a message whose end was not there yet.
     rest: Vec<u8>,
 }
@@ -101,7 +108,10 @@ impl Subscribers {
             delivered: 0,
             reads: 0,
             reading,
+            acknowledging: Vec::new(),
+            is_withholding: false,
         };
+        let is_acknowledged = subscribers.form.packet_id().is_some();
         for subscriber in 0..count {
             let is_reading = !is_among(subscriber, laggards, count);
             let mut stream = if is_reading {
@@ -132,6 +142,7 @@ impl Subscribers {
                 stream,
                 expected,
                 is_reading,
+                acknowledgements: is_acknowledged.then(Acknowledgements::new),
                 rest: Vec::new(),
             });
         }
@@ -165,6 +176,34 @@ impl Subscribers {
         self.reads
     }
 
+    /// From now on what comes is not acknowledged.
+    pub(crate) fn withhold_acknowledgements(&mut self) {
+        self.is_withholding = true;
+    }
+
+    /// What was not acknowledged is, with the next turn, and what comes from now on.
+    pub(crate) fn release_acknowledgements(&mut self) {
+        if std::mem::take(&mut self.is_withholding) {
+            self.acknowledging = (0..self.connections.len()).collect();
+        }
+    }
+
+    /// Whether all that came is acknowledged.
+    pub(crate) fn has_acknowledged(&self) -> bool {
+        self.acknowledging.is_empty() && !self.is_withholding
+    }
+
+    /// Those whose socket did not take all acknowledgements try again.
+    fn acknowledge(&mut self) -> Result<(), Error> {
+        for subscriber in std::mem::take(&mut self.acknowledging) {
+            let has_sent = self.connections[subscriber].acknowledge();
+            if !has_sent.map_err(|stop| stop.explain(self.dialect, subscriber))? {
+                self.acknowledging.push(subscriber);
+            }
+        }
+        Ok(())
+    }
+
     /// Reads what is there without waiting, and returns from how many connections;
     /// `published` says how many messages there can be by now.
     pub(crate) fn poll(
@@ -172,12 +211,15 @@ impl Subscribers {
         published: u64,
         mut on_delivered: impl FnMut(Delivered),
     ) -> Result<usize, Error> {
+        if !self.is_withholding && !self.acknowledging.is_empty() {
+            self.acknowledge()?;
+        }
         let count = match self.epoll.wait(&mut self.events, EpollTimeout::ZERO) {
             Ok(count) => count,
             Err(Errno::EINTR) => 0,
             Err(error) => return Err(Error::system("waiting for subscribers")(error)),
         };
-        let (form, transcript) = (&self.form, self.transcript.as_ref());
+        let (form, transcript) = (&self.form, &mut self.transcript);
         for event in &self.events[..count] {
             let subscriber = event.data() as usize;
             let connection = &mut self.connections[subscriber];
@@ -192,8 +234,13 @@ impl Subscribers {
             };
             let on_messages = |expected: &mut Expected, messages: &[u8], received_nanos| {
                 *reads += 1;
-                if let (Expected::All { next }, Some(transcript)) = (&mut *expected, transcript) {
+                if let (Expected::All { next }, Some(transcript)) =
+                    (&mut *expected, &mut *transcript)
+                {
                     let first = *next;
+                    if let Some(packet_id) = form.packet_id() {
+                        transcript.adopt_packet_ids(first, messages, &packet_id);
+                    }
                     if !transcript.holds(first, messages) {
                         return Err(stop(form, transcript, first, messages, published));
                     }
@@ -204,16 +251,28 @@ impl Subscribers {
                 each(form, messages, |stamp, message| {
                     expected.take(stamp, published).map_err(Stop::Fault)?;
                     let sequence = stamp.sequence;
-                    if transcript.is_some_and(|all| !all.holds(sequence, message)) {
-                        return Err(Stop::Foreign(message.to_vec()));
+                    if let Some(transcript) = &mut *transcript {
+                        if let Some(packet_id) = form.packet_id() {
+                            transcript.adopt_packet_ids(sequence, message, &packet_id);
+                        }
+                        if !transcript.holds(sequence, message) {
+                            return Err(Stop::Foreign(message.to_vec()));
+                        }
                     }
                     count(sequence..sequence + 1, received_nanos);
                     Ok(())
                 })
             };
-            connection
+            let has_acknowledged = connection
                 .read(form, &mut self.buffer, may_end, on_messages)
+                .and_then(|()| match self.is_withholding {
+                    true => Ok(true),
+                    false => connection.acknowledge(),
+                })
                 .map_err(|stop| stop.explain(self.dialect, subscriber))?;
+            if !has_acknowledged && !self.acknowledging.contains(&subscriber) {
+                self.acknowledging.push(subscriber);
+            }
         }
         Ok(count)
     }
@@ -327,6 +386,14 @@ fn stop(form: &Form, transcript: &Transcript, first: u64, messages: &[u8], publi
 }
 
 impl Subscriber {
+    /// Acknowledges what came, as far as its socket takes that, and returns whether it did.
+    fn acknowledge(&mut self) -> Result<bool, Stop> {
+        let Some(owed) = &mut self.acknowledgements else {
+            return Ok(true);
+        };
+        owed.send(&mut self.stream).map_err(Stop::System)
+    }
+
     /// Reads until the socket is empty; if it may have ended, until that is certain.
     fn read(
         &mut self,
@@ -354,6 +421,12 @@ impl Subscriber {
             self.rest.extend_from_slice(rest);
             if !messages.is_empty() {
                 on_messages(&mut self.expected, messages, received_nanos)?;
+                if let Some((owed, packet_id)) =
+                    self.acknowledgements.as_mut().zip(form.packet_id())
+                {
+                    owed.owe(messages, form.bytes(), &packet_id)
+                        .map_err(Stop::Fault)?;
+                }
             }
             if bytes < room_bytes && !may_end {
                 return Ok(());

@@ -1,7 +1,10 @@
 //! The probe in front of servers that do as they should, and of servers that do not.
 
+use super::acknowledgements::{PUBACK_BYTES, puback};
+use super::publisher::Publisher;
 use super::{
-    Beside, Dialect, Interest, Moment, Pace, Run, Target, Wanted, Workload, outstanding, per_second,
+    Beside, Dialect, Interest, Moment, Pace, Run, Target, Wanted, Workload, outstanding,
+    outstanding_unacknowledged, per_second,
 };
 use crate::error::{DeliveryFault, Error};
 use crate::relay;
@@ -15,8 +18,10 @@ use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// A server in a thread of the test.
 #[derive(Debug, Clone, Copy)]
@@ -194,7 +199,7 @@ fn start_server(dialect: Dialect, interest: Interest, greet: Greet, mischief: Mi
                     }),
                     None => streams.clear(),
                 }
-                if dialect.is_answered() {
+                if dialect == Dialect::Resp {
                     let _ = publisher.write_all(b":5\r\n");
                 }
             }
@@ -366,29 +371,39 @@ fn greet_resp(stream: &mut TcpStream, is_publisher: bool, agreed: Wanted<'_>) {
 
 #[test]
 fn a_publisher_is_answered_each_message() {
-    let (listener, address) = listener();
-    thread::spawn(move || {
-        for stream in listener.incoming() {
-            let mut stream = stream.expect("somebody connects");
-            let _ = stream.write_all(b":1\r\n-ERR no\r\n");
+    let wrong_answer = |dialect: Dialect, answers: &'static [u8]| {
+        let (listener, address) = listener();
+        thread::spawn(move || {
+            let (mut stream, _) = listener.accept().expect("somebody connects");
+            if dialect == Dialect::MqttAcknowledged {
+                greet_mqtt(&mut stream, true, ReasonCode::Success);
+            }
+            let _ = stream.write_all(answers);
+            // It stays until the client leaves.
+            let _ = stream.read_to_end(&mut Vec::new());
+        });
+        let form = dialect.forms(Interest::Topic, PAYLOAD_BYTES).published;
+        let mut publisher = Publisher::connect(address, dialect, form, 1).expect("it listens");
+        for _ in 0..3 {
+            publisher.publish(0, 0);
         }
-    });
-    let form = Dialect::Resp
-        .forms(Interest::Topic, PAYLOAD_BYTES)
-        .published;
-    let mut publisher =
-        super::publisher::Publisher::connect(address, Dialect::Resp, form, 1).expect("it listens");
-    publisher.publish(0, 0);
-    publisher.publish(0, 0);
-    let fault = loop {
-        if let Err(fault) = publisher.flush() {
-            break fault;
-        }
+        let fault = loop {
+            if let Err(fault) = publisher.flush() {
+                break fault;
+            }
+        };
+        let Error::Refused { answer } = fault else {
+            panic!("a refusal was not noticed: {fault:?}");
+        };
+        (answer, publisher.unanswered())
     };
-    let Error::Refused { answer } = fault else {
-        panic!("a refusal was not noticed: {fault:?}");
-    };
+    let (answer, unanswered) = wrong_answer(Dialect::Resp, b":1\r\n-ERR no\r\n");
     assert!(answer.contains("-ERR no"), "{answer}");
+    assert_eq!(unanswered, 2);
+    // The third one's where the second one's is due.
+    let pubacks = b"\x40\x02\x00\x01\x40\x02\x00\x03";
+    let (_, unanswered) = wrong_answer(Dialect::MqttAcknowledged, pubacks);
+    assert_eq!(unanswered, 2);
 }
 
 /// Agrees to CONNECT, and to SUBSCRIBE unless told otherwise.
@@ -488,6 +503,208 @@ fn a_server_that_speaks_other_mqtt_is_an_error() {
     let outcome = refusing.workload(Pace::OneByOne).run(&refusing, NANOS);
     let Err(Error::Refused { answer }) = outcome else {
         panic!("a refusal was not noticed: {outcome:?}");
+    };
+    assert!(answer.starts_with("Suback: "), "{answer}");
+}
+
+/// A server at QoS 1 in a thread of the test, and what its subscribers acknowledged.
+struct Acknowledged {
+    local: Local,
+    counts: Arc<Counts>,
+}
+
+/// Of all its subscribers.
+#[derive(Debug, Default)]
+struct Counts {
+    sent: AtomicU64,
+    acknowledged: AtomicU64,
+    /// The most that were sent and not acknowledged.
+    unacknowledged_max: AtomicU64,
+    /// Something else than the next PUBACK came.
+    is_wrong: AtomicBool,
+}
+
+/// Accepts subscribers and a publisher once. Forwards each message after some mischief, with
+/// identifiers of its own, and answers it; each acknowledgement must be that of the next
+/// message.
+fn start_acknowledged(interest: Interest, granted: ReasonCode, mischief: Mischief) -> Acknowledged {
+    let (listener, address) = listener();
+    let dialect = Dialect::MqttAcknowledged;
+    let form = dialect.forms(interest, PAYLOAD_BYTES).published;
+    let place = form.packet_id().expect("it has one");
+    let counts = Arc::new(Counts::default());
+    let shared = Arc::clone(&counts);
+    thread::spawn(move || {
+        let mut streams: Vec<_> = (0..=SUBSCRIBERS)
+            .map(|number| {
+                let (mut stream, _) = listener.accept().expect("somebody connects");
+                greet_mqtt(&mut stream, number == SUBSCRIBERS, granted);
+                stream
+            })
+            .collect();
+        let mut publisher = streams.pop().expect("the last one");
+        for stream in &streams {
+            let stream = stream.try_clone().expect("there are descriptors");
+            let counts = Arc::clone(&shared);
+            thread::spawn(move || count_acknowledgements(stream, &counts));
+        }
+        let mut message = vec![0; form.bytes()];
+        for sequence in 0.. {
+            if publisher.read_exact(&mut message).is_err() {
+                break;
+            }
+            let number: [u8; 2] = message[place.clone()].try_into().expect("two bytes");
+            assert_eq!(u16::from_be_bytes(number), sequence as u16 + 1);
+            let _ = publisher.write_all(&puback(sequence as u16 + 1));
+            message[place.clone()].copy_from_slice(&own_id(sequence).to_be_bytes());
+            let bytes = mischief(sequence, &message).expect("it goes on");
+            shared.wait_for_quota();
+            for subscriber in &mut streams {
+                let sent = shared.sent.fetch_add(1, Relaxed) + 1;
+                let unacknowledged = sent - shared.acknowledged.load(Relaxed);
+                shared.unacknowledged_max.fetch_max(unacknowledged, Relaxed);
+                let _ = subscriber.write_all(&bytes);
+            }
+        }
+    });
+    let local = Local {
+        address,
+        dialect: Dialect::Mqtt,
+        interest,
+    };
+    Acknowledged { local, counts }
+}
+
+/// Messages that it sends to each before it waits.
+const UNACKNOWLEDGED_MAX: u64 = 200;
+
+/// The server's identifiers come round soon, as far as they are free.
+fn own_id(sequence: u64) -> u16 {
+    (1_000 + sequence % 600) as u16
+}
+
+fn count_acknowledgements(mut stream: TcpStream, counts: &Counts) {
+    let mut bytes = [0; PUBACK_BYTES];
+    for sequence in 0.. {
+        if stream.read_exact(&mut bytes).is_err() {
+            return;
+        }
+        if bytes != puback(own_id(sequence)) {
+            counts.is_wrong.store(true, Relaxed);
+        }
+        counts.acknowledged.fetch_add(1, Relaxed);
+    }
+}
+
+impl Counts {
+    /// As servers do, it sends no more until some of it is acknowledged.
+    fn wait_for_quota(&self) {
+        let most = UNACKNOWLEDGED_MAX * SUBSCRIBERS as u64;
+        while self.sent.load(Relaxed) - self.acknowledged.load(Relaxed) >= most {
+            thread::sleep(Duration::from_millis(1));
+        }
+    }
+}
+
+impl Acknowledged {
+    fn workload(&self) -> Workload {
+        Workload {
+            is_acknowledged: true,
+            ..self.local.workload(Pace::Outstanding(8))
+        }
+    }
+
+    /// Waits until each delivery of so many messages is acknowledged, as it must be.
+    fn wait_for_all(&self, deliveries: u64) {
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while self.counts.acknowledged.load(Relaxed) < deliveries {
+            assert!(Instant::now() < deadline, "{:?}", self.counts);
+            thread::sleep(Duration::from_millis(1));
+        }
+        assert_eq!(self.counts.acknowledged.load(Relaxed), deliveries);
+        assert!(!self.counts.is_wrong.load(Relaxed));
+    }
+}
+
+const UNSPOILT: Mischief = |_, message| Some(message.to_vec());
+
+#[test]
+fn each_delivery_at_qos_1_is_acknowledged_once_and_in_order() {
+    for interest in [Interest::Topic, Interest::Wildcard { topics: 3 }] {
+        let server = start_acknowledged(interest, ReasonCode::GrantedQos1, UNSPOILT);
+        let mut run = Run::connect(&server.local, &server.workload()).expect("it is right");
+        let throughput = outstanding(&mut run, 8, NANOS, 0).expect("it is right");
+        assert!(throughput.figures()[0].value > 0.0);
+        assert_eq!(run.publisher.unanswered(), 0);
+        server.wait_for_all(run.subscribers.delivered());
+    }
+}
+
+#[test]
+fn what_is_withheld_is_acknowledged_when_it_is_released() {
+    const MESSAGES: u64 = 50;
+    let server = start_acknowledged(Interest::Topic, ReasonCode::GrantedQos1, UNSPOILT);
+    let mut run = Run::connect(&server.local, &server.workload()).expect("it is right");
+    run.subscribers.withhold_acknowledgements();
+    let due = MESSAGES * SUBSCRIBERS as u64;
+    while run.subscribers.delivered() < due {
+        if run.publisher.published() < MESSAGES {
+            run.publish(run.now);
+        }
+        run.turn(|_| {}).expect("it is right");
+    }
+    assert!(!run.subscribers.has_acknowledged());
+    run.subscribers.release_acknowledgements();
+    run.drain(|_| {}).expect("it is right");
+    server.wait_for_all(due);
+    assert_eq!(server.counts.unacknowledged_max.load(Relaxed), due);
+}
+
+/// Or else the server would wait for acknowledgements, and the probe for messages.
+#[test]
+fn no_more_is_withheld_than_a_server_bears() {
+    let server = start_acknowledged(Interest::Topic, ReasonCode::GrantedQos1, UNSPOILT);
+    let mut run = Run::connect(&server.local, &server.workload()).expect("it is right");
+    outstanding_unacknowledged(&mut run, 8, 5 * NANOS, UNACKNOWLEDGED_MAX).expect("it is right");
+    server.wait_for_all(run.subscribers.delivered());
+}
+
+#[test]
+fn a_wrong_delivery_at_qos_1_is_an_error() {
+    let fault = |mischief: Mischief| {
+        let server = start_acknowledged(Interest::Topic, ReasonCode::GrantedQos1, mischief);
+        match server.workload().run(&server.local, NANOS) {
+            Err(Error::Delivery { fault, .. }) => fault,
+            other => panic!("a wrong delivery was not noticed: {other:?}"),
+        }
+    };
+    let lost = fault(|sequence, message| fifth(sequence, message, Vec::clear));
+    let (expected, found) = (5, 6);
+    assert_eq!(lost, DeliveryFault::Sequence { expected, found });
+    // Fixed header, topic, packet identifier: 2, 2 + 10, 2 bytes.
+    let no_id = fault(|sequence, message| fifth(sequence, message, |bytes| bytes[14..16].fill(0)));
+    assert_eq!(no_id, DeliveryFault::PacketId { packet_id: 0 });
+    let spoilt: [Mischief; 3] = [
+        // DUP, the topic, and the payload behind its stamp.
+        |sequence, message| fifth(sequence, message, |bytes| bytes[0] |= 8),
+        |sequence, message| fifth(sequence, message, |bytes| bytes[13] ^= 1),
+        |sequence, message| fifth(sequence, message, |bytes| bytes[45] ^= 1),
+    ];
+    for mischief in spoilt {
+        let foreign = fault(mischief);
+        let DeliveryFault::Foreign(what) = foreign else {
+            panic!("it was not told what came: {foreign:?}");
+        };
+        assert!(what.starts_with("Publish: "), "{what}");
+    }
+}
+
+#[test]
+fn who_is_granted_less_than_qos_1_is_refused() {
+    let server = start_acknowledged(Interest::Topic, ReasonCode::Success, UNSPOILT);
+    let outcome = server.workload().run(&server.local, NANOS);
+    let Err(Error::Refused { answer }) = outcome else {
+        panic!("it was not noticed: {outcome:?}");
     };
     assert!(answer.starts_with("Suback: "), "{answer}");
 }

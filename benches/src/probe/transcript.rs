@@ -5,6 +5,7 @@
 //! measures.
 
 use super::form::{Form, Stamp};
+use std::ops::Range;
 
 /// Bytes that nobody waits for any more are kept up to so many: to let go of them moves the
 /// others.
@@ -37,6 +38,27 @@ impl Transcript {
             self.first = complete;
         }
         form.write(stamp, &mut self.bytes);
+    }
+
+    /// These came for messages from that sequence on: their packet identifiers are the
+    /// server's to choose, so whatever they are belongs to what must arrive.
+    #[inline]
+    pub(crate) fn adopt_packet_ids(
+        &mut self,
+        sequence: u64,
+        messages: &[u8],
+        packet_id: &Range<usize>,
+    ) {
+        let Some(before) = sequence.checked_sub(self.first) else {
+            return;
+        };
+        let rest = self.bytes.get_mut(before as usize * self.message_bytes..);
+        let own = rest
+            .unwrap_or_default()
+            .chunks_exact_mut(self.message_bytes);
+        for (own, came) in own.zip(messages.chunks_exact(self.message_bytes)) {
+            own[packet_id.clone()].copy_from_slice(&came[packet_id.clone()]);
+        }
     }
 
     /// Whether these bytes are messages, the first of them the one with this sequence.

@@ -1,5 +1,6 @@
 //! What is asked of a server.
 
+use super::dialect::Dialect;
 use super::traffic::Interest;
 use crate::report::What;
 use std::collections::BTreeMap;
@@ -13,6 +14,8 @@ pub(crate) struct Workload {
     pub(crate) laggards: usize,
     /// What all of them want.
     pub(crate) interest: Interest,
+    /// Whether all goes at QoS 1, from the publisher to the subscribers.
+    pub(crate) is_acknowledged: bool,
     /// Bytes of each message, without the protocol's head.
     pub(crate) payload_bytes: usize,
     /// How messages follow each other.
@@ -42,6 +45,7 @@ impl Workload {
             subscribers,
             laggards: 0,
             interest,
+            is_acknowledged: false,
             payload_bytes,
             pace,
         }
@@ -52,7 +56,15 @@ impl Workload {
         self.subscribers + self.laggards + 1
     }
 
-    /// How it is told, whoever lags beside it.
+    /// How a server that speaks this is spoken to.
+    pub(crate) fn dialect(&self, spoken: Dialect) -> Dialect {
+        match self.is_acknowledged {
+            true => spoken.acknowledged(),
+            false => spoken,
+        }
+    }
+
+    /// How it is told, whoever lags beside it, and whether or not it is acknowledged.
     pub(crate) fn what(&self) -> What {
         let Self {
             subscribers,

@@ -76,6 +76,7 @@ fn resident_bytes(
         by_topic: false,
         payload_bytes: 128,
         slow: Slow::Queue,
+        unacknowledged_max: None,
     };
     let server = contestant.start(bench.measurement.cores.server, &needs)?;
     let dialect = server.dialect();

@@ -128,7 +128,7 @@ impl Sizes {
     pub(super) fn descriptors_max(&self, parts: &[Part]) -> u64 {
         let of = |part: &Part| match part {
             Part::FanOut => self.fan_out[1],
-            Part::Throughput | Part::Topics => self.subscribers,
+            Part::Throughput | Part::Acknowledged | Part::Topics => self.subscribers,
             Part::WatchLists => self.lists,
             Part::Latency => self.latency.map(|(subscribers, _)| subscribers)[2],
             Part::Stalled => self.stalled.subscribers,

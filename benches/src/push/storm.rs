@@ -15,7 +15,7 @@ use crate::report::Figure;
 use nix::errno::Errno;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use ringcast_codec::Progress;
-use ringcast_codec::mqtt::Packet;
+use ringcast_codec::mqtt::{Packet, QoS};
 use std::collections::VecDeque;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -228,7 +228,9 @@ impl Churners {
             .map_or(Wanted::All, |topic| Wanted::Topics(topic));
         match answer {
             Answer::Nothing => return Ok(false),
-            Answer::Subscribe => one.say(&mqtt::subscribe_packet(wanted), moment.now)?,
+            Answer::Subscribe => {
+                one.say(&mqtt::subscribe_packet(wanted, QoS::AtMostOnce), moment.now)?
+            }
             Answer::Unsubscribe => {
                 one.say(&mqtt::unsubscribe_packet(wanted), moment.now)?;
                 self.cycles += 1;

@@ -554,6 +554,22 @@ cases! {
         s.subscribe(1, 5, 2, "t", if bad { 0x10 } else { 0 });
         s.server(1, message(5, "t", "x").retain());
     };
+    retain_flag_of_a_subscription_given_up_a_moment_ago: RetainFlag, |s, bad| {
+        s.join(1, &v5("a"));
+        s.client(1, message(5, "t", "x").retain());
+        s.subscribe(1, 5, 1, "t", 0x10);
+        s.server(1, message(5, "t", "x").retain());
+        // Both are on their way before the first is answered.
+        if !bad {
+            s.client(1, unsubscribe(5, 2, "t"));
+        }
+        s.client(1, subscribe(5, 3, &[("t", 0x10)], &[]));
+        if !bad {
+            s.server(1, unsuback(5, 2, &[0]));
+        }
+        s.server(1, suback(5, 3, &[0]));
+        s.server(1, message(5, "t", "x").retain());
+    };
     retain_flag_of_an_empty_message: RetainFlag, |s, bad| {
         s.join(1, &v4("a"));
         s.client(1, message(4, "t", "").retain());
@@ -638,6 +654,28 @@ cases! {
         for payload in if bad { ["y", "x"] } else { ["x", "y"] } {
             s.server(1, message(4, "t", payload));
         }
+    };
+    order_beside_a_newcomer: Order, |s, bad| {
+        s.join(1, &v5("watches"));
+        s.subscribe(1, 5, 1, "t", 0);
+        s.join(2, &v5("a"));
+        // Who takes over may have published before it is let in.
+        if !bad {
+            s.event(3, What::Opened);
+            s.client(3, [v5("a").bytes(), message(5, "t", "first").bytes()].concat());
+        } else {
+            s.client(2, message(5, "t", "first"));
+        }
+        s.client(2, message(5, "t", "second"));
+        s.server(1, message(5, "t", "second"));
+        if !bad {
+            s.server(2, disconnect(0x8e));
+            s.event(2, What::ClosedByServer);
+            s.server(3, connack(5, false, 0, &[]));
+        }
+        s.server(1, message(5, "t", "first"));
+        s.client(2 + u64::from(!bad), message(5, "t", "third"));
+        s.server(1, message(5, "t", "third"));
     };
     retained_order: RetainedOrder, |s, bad| {
         s.join(1, &v4("a"));

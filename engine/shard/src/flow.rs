@@ -49,6 +49,8 @@ pub(crate) struct Flow {
     is_dirty: bool,
     /// Those in lag are all going to be closed.
     pub(crate) gave_up: bool,
+    /// The log lacks a message up to this one that there was no room for.
+    pub(crate) lost_to: u64,
 }
 
 /// Whether a flow is in one of the laps of an arena, and who is behind it.

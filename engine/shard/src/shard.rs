@@ -85,6 +85,8 @@ pub struct Shard<Pass> {
     /// What is to go up before what clients publish.
     upward: VecDeque<upward::Upward>,
 
+    /// Those adopted since the last turn, whose time begins with the next.
+    newcomers: Vec<ConnectionKey>,
     /// Those with input.
     ready: VecDeque<ConnectionKey>,
     /// Those to be sent something alone.
@@ -251,6 +253,7 @@ impl<Pass> Shard<Pass> {
             input_bytes: 0,
             uplinked: 0,
             upward: VecDeque::new(),
+            newcomers: Vec::with_capacity(connections as usize),
             ready: queue(),
             listed: queue(),
             parked: VecDeque::new(),
@@ -316,6 +319,7 @@ impl<Pass> Shard<Pass> {
             let nanos = now.monotonic_nanos - before.monotonic_nanos;
             self.counters.turn_nanos_max = self.counters.turn_nanos_max.max(nanos);
         }
+        self.welcome();
     }
 
     fn has_more(&self) -> bool {

@@ -8,9 +8,10 @@ use ringcast_codec::mqtt::{
     Subscribe, SubscriptionBlock, SubscriptionIdentifier, SubscriptionOptions, Text, TopicFilter,
     TopicName, Version, Will,
 };
+use ringcast_ring::Message;
 use ringcast_shard::{End, Settings};
 use ringcast_wire::Close;
-use support::{Peer, World, block, connect, encoded, packets, tiny};
+use support::{Peer, Random, World, block, connect, encoded, packets, tiny};
 
 fn told(world: &mut World, peer: Peer, version: Version) -> Vec<String> {
     let mut told = Vec::new();
@@ -229,6 +230,220 @@ fn silence_ends_a_connection_and_a_ping_does_not() {
     let told = told(&mut world, alive, Version::V5);
     assert_eq!(told.last().unwrap(), "Disconnect KeepAliveTimeout");
     assert_eq!(world.shard.counters().ended[End::KeepAlive.number()], 2);
+}
+
+#[test]
+fn a_newcomers_silence_begins_when_it_comes() {
+    let mut world = World::new(tiny());
+    world.settle();
+    // No turn for a while: nobody is there, or the machine stood still.
+    world.now.monotonic_nanos += 60_000_000_000;
+    let connect = Connect {
+        keep_alive: 10,
+        ..connect(Version::V5, "a")
+    };
+    let peer = world.connect(&connect, b"");
+    world.settle();
+    assert_eq!(world.wire.pipes[&peer].closed, None);
+    world.now.monotonic_nanos += 16_000_000_000;
+    world.settle();
+    assert_eq!(world.wire.pipes[&peer].closed, Some(Close::Polite));
+}
+
+#[test]
+fn what_has_expired_on_its_way_is_delivered_to_nobody() {
+    let mut world = World::new(tiny());
+    let peers = [("a", "#"), ("b", "conflate/a")].map(|(id, filter)| {
+        let peer = client(&mut world, id, &[filter]);
+        assert!(told(&mut world, peer, Version::V5).is_empty());
+        peer
+    });
+    for topic in ["queue/a", "conflate/a"] {
+        world.feed_message(Message {
+            topic: topic.as_bytes(),
+            payload: b"old",
+            retain: true,
+            expires_micros: world.now.wall_nanos / 1_000 + 1_000_000,
+            ..Message::default()
+        });
+    }
+    world.now.wall_nanos += 2_000_000_000;
+    world.settle();
+    for peer in peers {
+        assert_eq!(told(&mut world, peer, Version::V5), [""; 0]);
+    }
+}
+
+#[test]
+fn who_falls_into_lag_for_a_message_does_not_lose_it() {
+    let mut settings = tiny();
+    // So that only the arena makes anybody fall, and that much later.
+    settings.limits.lag_bytes = u64::MAX;
+    settings.limits.queue_messages = 10_000;
+    settings.limits.queue_bytes = 1 << 20;
+    let mut world = World::new(settings);
+    let peer = client(&mut world, "a", &["queue/a"]);
+    world.wire.pipes.get_mut(&peer).unwrap().capacity = 0;
+    let mut sent = 0;
+    while world.shard.counters().lags == 0 {
+        sent += 1;
+        assert!(world.feed("queue/a", format!("{sent:0500}").as_bytes(), false));
+        world.settle();
+    }
+    world.wire.pipes.get_mut(&peer).unwrap().capacity = usize::MAX;
+    world.wire.take(peer);
+    world.settle();
+    let expected: Vec<_> = (1..=sent).map(|n| format!("queue/a {n:0500}")).collect();
+    assert!(
+        told(&mut world, peer, Version::V5) == expected,
+        "{sent} sent"
+    );
+}
+
+#[test]
+fn the_refused_take_no_room_from_those_who_are_served() {
+    let mut world = World::new(Settings {
+        connections: 2,
+        cohorts: 2,
+        ..tiny()
+    });
+    let peers = ["a", "b"].map(|id| world.connect(&connect(Version::V5, id), b""));
+    world.settle();
+    world.wire.write(peers[0], &subscribe(&["queue/a"]));
+    // Before the turn in which that takes effect, and each with another largest packet.
+    for bytes in [100, 200, 300] {
+        let own = block(Property::MaximumPacketSize(bytes));
+        let refused = Connect {
+            properties: own.properties(),
+            ..connect(Version::V5, "c")
+        };
+        world.connect(&refused, b"");
+    }
+    world.settle();
+    let told = told(&mut world, peers[0], Version::V5);
+    assert_eq!(told.last().unwrap(), "Suback [Success]");
+}
+
+#[test]
+fn frames_of_a_quarter_of_the_arena_lie_anywhere_in_it() {
+    let mut world = World::new(tiny());
+    let peer = client(&mut world, "a", &["#"]);
+    let mut random = Random(1);
+    for count in 0..200 {
+        // The largest that the ring of this world takes are nearly a quarter of the arena.
+        let bytes = *random.of(&[10, 300, 4_000, 16_200]);
+        assert!(world.feed("queue/a", &vec![b'x'; bytes], false));
+        world.settle();
+        let told = told(&mut world, peer, Version::V5);
+        assert_eq!(told.len(), 1, "message {count}");
+        assert_eq!(told[0].len(), "queue/a ".len() + bytes);
+    }
+}
+
+#[test]
+fn what_is_conflated_is_marked_as_retained_if_it_is_and_that_is_asked_for() {
+    let mut world = World::new(tiny());
+    let mut filters = SubscriptionBlock::new();
+    let options = SubscriptionOptions {
+        retain_as_published: true,
+        ..SubscriptionOptions::at_most(QoS::AtMostOnce)
+    };
+    filters.push(TopicFilter::new("conflate/a").unwrap(), options);
+    let packet = Packet::Subscribe(Subscribe {
+        packet_id: PacketId::new(7).unwrap(),
+        properties: Properties::EMPTY,
+        subscriptions: filters.subscriptions(),
+    });
+    let behind = encoded(Version::V5, &packet);
+    let peer = world.connect(&connect(Version::V5, "a"), &behind);
+    world.settle();
+    told(&mut world, peer, Version::V5);
+    world.wire.pipes.get_mut(&peer).unwrap().capacity = 0;
+    while world.shard.counters().lags == 0 {
+        assert!(world.feed("conflate/a", &[b'x'; 900], true));
+        world.settle();
+    }
+    assert!(world.feed("conflate/a", b"last", true));
+    world.wire.pipes.get_mut(&peer).unwrap().capacity = usize::MAX;
+    world.wire.take(peer);
+    world.settle();
+    let told = told(&mut world, peer, Version::V5);
+    assert_eq!(told, ["conflate/a last retained"]);
+}
+
+#[test]
+fn who_is_back_in_step_while_a_message_waits_for_room_gets_it_once() {
+    let mut world = World::new(Settings {
+        turn_sends_max: 1,
+        ..tiny()
+    });
+    let mut random = Random(1);
+    let quick = ["a", "b", "c", "d", "e", "f"].map(|id| client(&mut world, id, &["#"]));
+    let slow = client(&mut world, "slow", &["#"]);
+    let (mut bytes, mut got) = (Vec::new(), Vec::<u32>::new());
+    for number in 0..2_000 {
+        if random.below(3) > 0 {
+            let payload = format!("{number:015000}");
+            world.feed("conflate/a", payload.as_bytes(), false);
+        }
+        for _ in 0..random.below(6) {
+            world.turn();
+        }
+        let capacity = *random.of(&[0, 0, usize::MAX]);
+        world.wire.pipes.get_mut(&slow).unwrap().capacity = capacity;
+        if capacity > 0 {
+            bytes.extend(world.wire.take(slow));
+            bytes = packets(Version::V5, &bytes, |packet| {
+                let Packet::Publish(publish) = packet else {
+                    panic!("{packet:?}");
+                };
+                let text = std::str::from_utf8(publish.payload).unwrap();
+                got.push(text.parse().unwrap());
+            });
+        }
+        for peer in quick {
+            world.wire.take(peer);
+        }
+    }
+    let counters = world.shard.counters();
+    assert!(counters.lags > 10 && counters.routing_paused > 10);
+    assert!(got.is_sorted_by(|one, next| one < next), "{got:?}");
+}
+
+#[test]
+fn who_falls_into_lag_and_finds_no_room_is_closed() {
+    let mut world = World::new(Settings {
+        stored_bytes: 4 * 1024,
+        ..tiny()
+    });
+    let peer = client(&mut world, "a", &["queue/a"]);
+    world.wire.pipes.get_mut(&peer).unwrap().capacity = 0;
+    while world.shard.counters().lags == 0 {
+        assert!(world.feed("queue/a", &[b'x'; 3_000], false));
+        world.settle();
+    }
+    assert!(world.wire.pipes[&peer].closed.is_some());
+    assert_eq!(world.shard.counters().ended[End::TooSlow.number()], 1);
+}
+
+#[test]
+fn who_can_not_be_sent_connack_is_sent_nothing() {
+    let mut world = World::new(Settings {
+        outbox_bytes: 1_016,
+        ..tiny()
+    });
+    // Two pages, each with what somebody who takes nothing is to be told.
+    let peers = ["a", "b", "c"].map(|id| world.connect(&connect(Version::V5, id), b""));
+    for peer in &peers[..2] {
+        world.wire.pipes.get_mut(peer).unwrap().capacity = 0;
+    }
+    world.settle();
+    let last = &world.wire.pipes[&peers[2]];
+    assert!(last.closed.is_some() && last.to_client.is_empty());
+    world.wire.pipes.get_mut(&peers[0]).unwrap().capacity = usize::MAX;
+    world.wire.take(peers[0]);
+    world.settle();
+    assert!(told(&mut world, peers[0], Version::V5)[0].starts_with("Connack Success"));
 }
 
 #[test]
@@ -670,7 +885,7 @@ fn messages_that_expire_count_down_and_are_not_sent_when_they_have() {
     let mut world = World::new(tiny());
     let peer = client(&mut world, "a", &["t"]);
     let expires_micros = world.now.wall_nanos / 1000 + 5_000_000;
-    world.feed_message(ringcast_ring::Message {
+    world.feed_message(Message {
         topic: b"t",
         payload: b"1",
         retain: true,

@@ -129,8 +129,14 @@ impl Referee {
 
     fn note_publish(&mut self, connection: &Connection, publish: &Publish) -> Noted {
         let client_id = connection.client_id().to_owned();
-        // Its order beside what the other connection of that client sends is open.
-        let alone = connection.taken_over.is_none() && !connection.contested;
+        // Its order beside what another connection of that client sends is open, as long
+        // as one of them has not been answered.
+        let claims = self.claims.get(&client_id).into_iter().flatten();
+        let claimed = claims.copied().any(|claim| claim != connection.number);
+        let alone = connection.taken_over.is_none()
+            && !connection.contested
+            && connection.accepted.is_some()
+            && !claimed;
         let number = self
             .contents
             .number(&client_id, &publish.topic, publish.qos);
@@ -302,11 +308,18 @@ impl Referee {
         let by = (connection.number, subscribe.packet_id);
         let subscriptions = &mut self.sessions[session].subscriptions;
         for request in &subscribe.requests {
-            let fresh = !subscriptions.iter().any(|subscription| {
-                subscription.request.filter == request.filter
-                    && subscription.granted.is_some()
-                    && subscription.until.is_none()
-            });
+            // An UNSUBSCRIBE on its way to the server comes first.
+            let mut given_up = connection
+                .unsubscribes
+                .iter()
+                .flat_map(|(_, given_up)| given_up);
+            let given_up = given_up.any(|filter| *filter == request.filter);
+            let fresh = given_up
+                || !subscriptions.iter().any(|subscription| {
+                    subscription.request.filter == request.filter
+                        && subscription.granted.is_some()
+                        && subscription.until.is_none()
+                });
             subscriptions.push(Subscription {
                 request: request.clone(),
                 identifier,

@@ -82,7 +82,11 @@ impl<Pass> Shard<Pass> {
         };
         let form = Form {
             wire_form: WireForm::of(connect.version) as u8,
-            packet_bytes_max: packet_bytes_max(&connect),
+            packet_bytes_max: match refusal {
+                None => packet_bytes_max(&connect),
+                // They have one cohort, whatever they say, and so leave room for others'.
+                Some(_) => PACKET_BYTES_MAX as u32,
+            },
         };
         let entered = self.enter(session, form, is_present);
         let adopted = match entered {
@@ -111,7 +115,7 @@ impl<Pass> Shard<Pass> {
         self.seat(key, session, is_present);
         self.answer(key, &connect, assigned, is_present, refusal);
         if refusal.is_none() {
-            self.arm(session);
+            self.newcomers.push(key);
             self.counters.connected += 1;
             self.counters.resumed += u64::from(is_present);
             if received.len() > consumed {
@@ -186,6 +190,18 @@ impl<Pass> Shard<Pass> {
             let will = LastWill::of(will, self.properties.properties().as_bytes());
             self.input_bytes += will.bytes();
             state.more_mut().will = Some(will);
+        }
+    }
+
+    /// The time of newcomers begins: when they were adopted, the last turn may have been
+    /// long ago.
+    pub(super) fn welcome(&mut self) {
+        let now = self.now.seconds();
+        while let Some(key) = self.newcomers.pop() {
+            if self.connections.open_mut(key).is_some() {
+                self.connections.client_mut(key.index()).last_in = now;
+                self.arm(self.connections.at(key.index()).session);
+            }
         }
     }
 
@@ -286,6 +302,10 @@ impl<Pass> Shard<Pass> {
             reason: refusal.unwrap_or(ReasonCode::Success),
             properties: properties.properties(),
         };
+        if self.outboxes.free_pages() == 0 {
+            // [MQTT-3.2.0-1]: there is no room for CONNACK, so nothing is said at all.
+            self.doom(key, End::Refused);
+        }
         self.reply(key, &Packet::Connack(connack));
         if refusal.is_some() {
             self.counters.refused += 1;

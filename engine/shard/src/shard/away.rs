@@ -51,12 +51,13 @@ impl<Pass> Shard<Pass> {
 
     /// Somebody's place in its cohort's log is behind this message.
     pub(super) fn enter_log_behind(&mut self, id: SessionId, cohort: CohortId, before: u64) {
-        let (log, has_all) = match self.flows.get(cohort).log {
-            Some(log) => (log, true),
+        let log = match self.flows.get(cohort).log {
+            Some(log) => log,
             None => self.begin_log(cohort),
         };
-        self.flows.get_mut(cohort).gave_up = false;
-        if !has_all {
+        let flow = self.flows.get_mut(cohort);
+        flow.gave_up = false;
+        if before < flow.lost_to {
             self.break_session(id);
         }
         let log_at = self.logs.after(log, before, &self.deliveries, &self.store);

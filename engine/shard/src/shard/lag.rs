@@ -104,11 +104,11 @@ impl<Pass> Shard<Pass> {
 
     /// Begins the log of a cohort, with all that its stream still holds: who falls into
     /// lag later finds there what it was not sent either.
-    /// Also says whether there was room for all of it.
-    pub(super) fn begin_log(&mut self, cohort: CohortId) -> (LogId, bool) {
+    pub(super) fn begin_log(&mut self, cohort: CohortId) -> LogId {
         let log = self.logs.begin();
         let flow = self.flows.get_mut(cohort);
         flow.log = Some(log);
+        flow.lost_to = 0;
         let flow = self.flows.get(cohort);
         let form = flow.wire_form as usize;
         let arena = &self.arenas[form];
@@ -126,11 +126,11 @@ impl<Pass> Shard<Pass> {
                 self.logs.append(log, delivery, deliveries, &self.store)
             });
             if !kept {
-                self.give_up_on_all(cohort);
-                return (log, false);
+                self.break_log(cohort);
+                break;
             }
         }
-        (log, true)
+        log
     }
 
     /// The message of a frame as it is stored, which it is from now on if there is room:
@@ -282,8 +282,15 @@ impl<Pass> Shard<Pass> {
     }
 
     /// The topic that changed first after what somebody in lag was told. Topics that its
-    /// cohort has not subscribed to may be among them.
+    /// cohort has not subscribed to may be among them, and none whose change its stream is
+    /// still to get.
     fn next_changed(&mut self, cohort: CohortId, lag: &Lag) -> Option<TopicId> {
+        let topic = self.first_changed(cohort, lag)?;
+        let is_routed = self.values.changed(topic) < self.routing.sequence;
+        (is_routed || !self.is_still_to_get(cohort)).then_some(topic)
+    }
+
+    fn first_changed(&mut self, cohort: CohortId, lag: &Lag) -> Option<TopicId> {
         if self.has_few_topics(cohort) {
             let filters = self.routes.cohorts().set(cohort);
             let topic_of = |filter| self.routes.topic_of(filter, &mut self.message);
@@ -327,8 +334,10 @@ impl<Pass> Shard<Pass> {
         let topic = (self.settings.hasher.topic(parts.topic), parts.topic);
         let found = self.routes.delivery(cohort, topic, is_own, &mut matches);
         let found = found.filter(|found| found.qos.min(about.qos) == 0 && !is_private(topic.1));
-        let how = found.map(|_| How {
+        let how = found.map(|found| How {
             is_conflated: true,
+            // [MQTT-3.3.1-13]: whether it is conflated or not.
+            retain: about.retain && found.retain_as_published,
             identifiers: matches.identifiers(0).collect(),
             ..How::default()
         });
@@ -437,8 +446,23 @@ impl<Pass> Shard<Pass> {
         self.logs.after(log, before, &self.deliveries, &self.store)
     }
 
-    /// Those in lag, and those who are away, can not have what they must not lose. Done once
-    /// until somebody else falls into lag.
+    /// There was no room for a message in the log: who needs it, now or when it falls into
+    /// lag or leaves, can not have it.
+    pub(super) fn break_log(&mut self, cohort: CohortId) {
+        let flow = self.flows.get_mut(cohort);
+        flow.lost_to = self.routing.sequence;
+        let is_new = !std::mem::replace(&mut flow.gave_up, true);
+        for place in 0..self.flows.get(cohort).roster.lagging().len() * usize::from(is_new) {
+            let key = self.flows.get(cohort).roster.lagging()[place];
+            self.break_session(self.connections.at(key.index()).session);
+        }
+        if let Some(log) = self.flows.get(cohort).log {
+            self.logs.lose(log, &mut self.deliveries, &mut self.store);
+        }
+    }
+
+    /// Those in lag were too slow for a message. Done once until somebody else falls into
+    /// lag.
     pub(super) fn give_up_on_all(&mut self, cohort: CohortId) {
         let flow = self.flows.get_mut(cohort);
         if std::mem::replace(&mut flow.gave_up, true) {
@@ -446,11 +470,7 @@ impl<Pass> Shard<Pass> {
         }
         for place in 0..flow.roster.lagging().len() {
             let key = self.flows.get(cohort).roster.lagging()[place];
-            let id = self.connections.at(key.index()).session;
-            self.break_session(id);
-        }
-        if let Some(log) = self.flows.get(cohort).log {
-            self.logs.lose(log, &mut self.deliveries, &mut self.store);
+            self.doom(key, End::TooSlow);
         }
     }
 

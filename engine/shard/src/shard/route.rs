@@ -273,6 +273,11 @@ impl<Pass> Shard<Pass> {
 
     /// Appends the message to the cohorts that have not got it yet.
     fn append_all(&mut self, message: &Message<'_>) -> Stopped {
+        let expires = message.expires_micros;
+        if expires > 0 && expires <= self.now.wall_micros() {
+            // [MQTT-3.3.2-5]: it took too long on its way to those who have not got it.
+            self.routing.next = self.routing.matches.len();
+        }
         while self.routing.next < self.routing.matches.len() {
             if self.routing.appends_left == 0 {
                 return Stopped::Later;
@@ -303,11 +308,21 @@ impl<Pass> Shard<Pass> {
         self.store.release(stored);
     }
 
+    /// Whether a cohort is still to get the message whose routing goes on in another turn.
+    /// The last values have it already.
+    pub(super) fn is_still_to_get(&self, cohort: CohortId) -> bool {
+        let routing = &self.routing;
+        let left = routing.next..routing.matches.len();
+        routing.is_in_record
+            && left
+                .into_iter()
+                .any(|at| routing.matches.at(at).cohort == cohort)
+    }
+
     /// Appends it to one cohort's stream and log. `false` if it has to wait.
     fn append(&mut self, found: Match, message: &Message<'_>) -> bool {
         let flow = self.flows.get(found.cohort);
         let lagging = flow.roster.lagging().len();
-        let away = flow.away > 0;
         let qos = found.qos.min(message.qos);
         if lagging < flow.roster.len() {
             if self.pieces.free_pages() == 0 && !self.free_pieces() {
@@ -320,15 +335,19 @@ impl<Pass> Shard<Pass> {
                 Err(Busy) => return false,
             }
         }
-        match self.routing.slow {
-            SlowPolicy::Disconnect | SlowPolicy::Resync if lagging > 0 && qos == 0 => {
-                self.give_up_on_all(found.cohort);
-            }
-            SlowPolicy::Disconnect if lagging > 0 => self.give_up_on_all(found.cohort),
-            SlowPolicy::Drop if qos == 0 => self.flows.get_mut(found.cohort).dropped += 1,
-            SlowPolicy::Conflate if qos == 0 => {}
-            _ if lagging > 0 || away && qos > 0 => self.append_to_log(found, message),
-            _ => {}
+        // To make room for the frame, some of its receivers may have fallen into lag.
+        let lagging = self.flows.get(found.cohort).roster.lagging().len();
+        let slow = self.routing.slow;
+        let is_strict = slow == SlowPolicy::Disconnect || (slow == SlowPolicy::Resync && qos == 0);
+        if is_strict && lagging > 0 {
+            self.give_up_on_all(found.cohort);
+        }
+        let is_needed = (lagging > 0 && slow == SlowPolicy::Queue)
+            || (qos > 0 && (lagging > 0 || self.flows.get(found.cohort).away > 0));
+        if is_needed {
+            self.append_to_log(found, message);
+        } else if slow == SlowPolicy::Drop && qos == 0 {
+            self.flows.get_mut(found.cohort).dropped += 1;
         }
         true
     }
@@ -381,7 +400,7 @@ impl<Pass> Shard<Pass> {
             self.logs.append(log, delivery, deliveries, &self.store)
         });
         if !kept {
-            self.give_up_on_all(found.cohort);
+            self.break_log(found.cohort);
         } else if self.logs.is_to_trim(log) || self.is_too_long(log) {
             self.to_trim.push(found.cohort);
         }

@@ -1,0 +1,121 @@
+//! A client connects, perhaps in place of itself.
+
+use crate::client::Client;
+use crate::oracle::link::{Asks, Causes, Link, State};
+use crate::packets::{Connect, Will};
+use crate::random::Random;
+use crate::world::World;
+use ringcast_referee::What;
+use ringcast_referee::packet::{Properties, Value, Version, property};
+use std::collections::VecDeque;
+
+const NONE_MAX: usize = 0x1000_0000;
+
+pub(super) fn act(world: &mut World, random: &mut Random) -> Option<String> {
+    let connect = draw(world, random);
+    let (least, most) = world.options.socket_bytes;
+    let capacity = random.between(least, most) as usize;
+    let socket = world.network.borrow_mut().connect(capacity);
+    world.engine.on_visitor(socket);
+    world.testify(socket, What::Opened);
+    let packet_bytes_max = connect.properties.number(property::MAXIMUM_PACKET_SIZE);
+    let expiry = connect.properties.number(property::SESSION_EXPIRY);
+    world.oracle.on_connect(Link {
+        socket,
+        version: connect.version,
+        client_id: connect.client_id.clone(),
+        user: connect.user.clone(),
+        packet_bytes_max: packet_bytes_max.map_or(NONE_MAX, |most| most as usize),
+        keep_alive: connect.keep_alive,
+        asks: Asks {
+            will: connect.will.is_some(),
+            session: match connect.version {
+                Version::V5 => expiry.is_some_and(|seconds| seconds > 0),
+                Version::V31 | Version::V311 => !connect.clean,
+            },
+        },
+        shard: None,
+        found_full: false,
+        session: 0,
+        state: State::Connecting,
+        reason: None,
+        is_closed: false,
+        causes: Causes::default(),
+        rest: Vec::new(),
+        was_blocked: false,
+        requests: VecDeque::new(),
+        pings: 0,
+        drafts: Vec::new(),
+        sequenced: 0,
+        last_sent_nanos: world.now_nanos(),
+    });
+    let Connect {
+        version,
+        client_id,
+        keep_alive,
+        ..
+    } = &connect;
+    let mut client = Client::new(socket, *version, client_id, *keep_alive);
+    client.queue(&connect.encode());
+    world.clients.push(client);
+    world.flush(world.clients.len() - 1);
+    Some(format!(
+        "{} as {client_id:?}, {version:?}, keep-alive {keep_alive}",
+        socket.0
+    ))
+}
+
+fn draw(world: &World, random: &mut Random) -> Connect {
+    let is_crowd = world.options.is_crowd;
+    let version = match is_crowd {
+        true => Version::V5,
+        false => *random.of(&[Version::V31, Version::V311, Version::V5, Version::V5]),
+    };
+    let name = random.below(world.options.clients);
+    let client_id = match random.once_in(16) && version != Version::V31 {
+        true => String::new(),
+        false => format!("client {name}"),
+    };
+    // Everybody is always the same user, but for a few who try to be another.
+    let user = match (name % 3, random.once_in(32)) {
+        (0, false) => Some("alice".to_owned()),
+        (1, false) => Some("bob".to_owned()),
+        _ => None,
+    };
+    let mut list = Vec::new();
+    if version == Version::V5 && !is_crowd {
+        let mut number = |id, number| list.push((id, Value::Number(number)));
+        if random.once_in(4) {
+            let most = *random.of(&[40, 100, 400, 100_000]);
+            number(property::MAXIMUM_PACKET_SIZE, most);
+        }
+        if random.once_in(4) {
+            number(property::RECEIVE_MAXIMUM, *random.of(&[1, 2, 20]));
+        }
+        if random.once_in(4) {
+            number(property::TOPIC_ALIAS_MAXIMUM, 3);
+        }
+        if random.once_in(8) {
+            number(property::SESSION_EXPIRY, *random.of(&[0, 1, 100]));
+        }
+    }
+    let will = random.once_in(32).then(|| Will {
+        topic: "free/a",
+        payload: b"will".to_vec(),
+        qos: 0,
+        retain: false,
+        delay: 0,
+    });
+    Connect {
+        version,
+        clean: client_id.is_empty() || !random.once_in(32),
+        client_id,
+        keep_alive: match is_crowd {
+            true => 0,
+            false => *random.of(&[0, 0, 0, 1, 5, 60]),
+        },
+        user,
+        will,
+        properties: Properties(list),
+    }
+}

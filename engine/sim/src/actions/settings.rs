@@ -1,0 +1,21 @@
+//! The operator changes what bounds clients.
+
+use crate::options;
+use crate::random::Random;
+use crate::world::World;
+
+pub(super) fn act(world: &mut World, random: &mut Random) -> Option<String> {
+    let before = &world.options.settings.limits;
+    let limits = options::limits(random, before.packet_bytes_max);
+    let text = format!("{limits:?}");
+    // What has come and was not looked at falls under either.
+    let bounds = world.oracle.bounds_mut();
+    bounds.subscriptions = bounds
+        .subscriptions
+        .min(limits.subscriptions_per_connection);
+    for role in &mut world.engine.shards {
+        role.shard.set_limits(limits.clone());
+    }
+    world.options.settings.limits = limits;
+    Some(text)
+}

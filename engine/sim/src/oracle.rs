@@ -1,0 +1,669 @@
+//! The oracle: it knows what each client may, must and must not get, and says at once if
+//! the engine does anything else.
+//!
+//! It looks at what servers' sockets take, when they take it, and at the log. It knows
+//! nothing of cohorts, arenas or services: only what MQTT and the book promise.
+//!
+//! - What is delivered was published, and its bytes are those of an independent encoding.
+//! - It has been asked for: after the subscription began, and not after it ended.
+//! - Of each topic, messages come in order, each once, and none is left out that may not.
+//! - No retained message comes after the one that took its place.
+//! - Each request is answered, in order, after what its client published before.
+//! - Each connection is closed once, and not without a cause.
+//!
+//! What each quality of service allows is a parameter: at QoS 0 nothing comes twice, at
+//! QoS 1 only what was not acknowledged, with DUP, on another connection.
+
+mod delivery;
+pub mod link;
+pub mod log;
+pub mod session;
+
+use crate::kind::{Counts, Kind};
+use crate::network::{Output, SocketId};
+use crate::topics::{Policy, TOPICS};
+use link::{Asked, Link, State, What};
+use log::{Draft, Log, Logged};
+use ringcast_referee::decode;
+use ringcast_referee::packet::{Codes, Connack, Packet, Request, Side, Version, property};
+use ringcast_ring::Message;
+use session::{Held, Session, Subscription};
+use std::collections::{BTreeMap, VecDeque};
+
+/// A promise that was broken, in words.
+pub type Verdict = Result<(), String>;
+
+/// What the engine can do so far; what it can't it has to refuse.
+#[derive(Debug, Clone, Copy)]
+pub struct Abilities {
+    /// The highest quality of service.
+    pub qos_max: u8,
+    /// Sessions that outlive their connection.
+    pub sessions: bool,
+    /// Wills.
+    pub wills: bool,
+    /// Shared subscriptions.
+    pub shared: bool,
+    /// Topics of single users.
+    pub private: bool,
+}
+
+impl Abilities {
+    /// What it can do.
+    pub const SO_FAR: Self = Self {
+        qos_max: 0,
+        sessions: false,
+        wills: false,
+        shared: false,
+        private: false,
+    };
+}
+
+/// How the world is while something is judged.
+#[derive(Debug, Clone, Copy)]
+pub struct Seen {
+    /// The time.
+    pub now_nanos: u64,
+    /// The same since 1970, in µs.
+    pub wall_micros: u64,
+    /// Messages that the connection's shard has read, by their last number.
+    pub routed: u64,
+    /// Whether that shard had no memory for something that it should keep.
+    pub has_forgotten: bool,
+    /// Whether that shard can have been too slow for clients that were not.
+    pub is_shard_slow: bool,
+}
+
+/// What bounds clients now, or did at any time.
+#[derive(Debug, Clone, Copy)]
+pub struct Bounds {
+    /// Subscriptions of one client.
+    pub subscriptions: u32,
+    /// Levels of a filter.
+    pub levels: usize,
+    /// Tables can be full.
+    pub is_tight: bool,
+    /// The engine is going down.
+    pub is_draining: bool,
+    /// Shards can be so late to read what has come.
+    pub input_late_nanos_max: u64,
+    /// What a shard has begun to deliver can be so late: it is not taken back.
+    pub late_micros_max: u64,
+}
+
+/// Judges one run.
+#[derive(Debug)]
+pub struct Oracle {
+    log: Log,
+    links: BTreeMap<SocketId, Link>,
+    /// The connections of each client's name, in order.
+    by_client: BTreeMap<String, Vec<SocketId>>,
+    sessions: Vec<Session>,
+    /// What the feed has written and is not in the log.
+    feed: VecDeque<Draft>,
+    abilities: Abilities,
+    bounds: Bounds,
+    counts: Counts,
+}
+
+impl Oracle {
+    /// One that has seen nothing yet.
+    #[must_use]
+    pub fn new(bounds: Bounds) -> Self {
+        Self {
+            log: Log::default(),
+            links: BTreeMap::new(),
+            by_client: BTreeMap::new(),
+            sessions: Vec::new(),
+            feed: VecDeque::new(),
+            abilities: Abilities::SO_FAR,
+            bounds,
+            counts: Counts::default(),
+        }
+    }
+
+    /// What it has seen.
+    #[must_use]
+    pub fn counts(&self) -> &Counts {
+        &self.counts
+    }
+
+    /// All that was published.
+    #[must_use]
+    pub fn log(&self) -> &Log {
+        &self.log
+    }
+
+    /// What bounds clients from now on; what did before can still be in force for what
+    /// they have sent.
+    pub fn bounds_mut(&mut self) -> &mut Bounds {
+        &mut self.bounds
+    }
+
+    /// A connection.
+    #[must_use]
+    pub fn link(&self, socket: SocketId) -> Option<&Link> {
+        self.links.get(&socket)
+    }
+
+    /// See [`Self::link`].
+    pub fn link_mut(&mut self, socket: SocketId) -> Option<&mut Link> {
+        self.links.get_mut(&socket)
+    }
+}
+
+/// What clients and feed do.
+impl Oracle {
+    /// A client connects.
+    pub fn on_connect(&mut self, link: Link) {
+        let names = self.by_client.entry(link.client_id.clone()).or_default();
+        names.push(link.socket);
+        self.links.insert(link.socket, link);
+    }
+
+    /// The door has handed a connection to a shard, perhaps with a name that it made up.
+    pub fn on_handed_over(&mut self, socket: SocketId, shard: usize, assigned: Option<&str>) {
+        let link = self.links.get_mut(&socket).expect("it connected");
+        link.shard = Some(shard);
+        if let Some(assigned) = assigned {
+            assigned.clone_into(&mut link.client_id);
+            let names = self.by_client.entry(assigned.to_owned()).or_default();
+            names.push(socket);
+        }
+    }
+
+    /// A shard takes a connection in, and may have no room for it: whoever has its name is taken over, by someone who
+    /// may.
+    pub fn on_adopted(&mut self, socket: SocketId, is_full: bool) {
+        let (client_id, user) = {
+            let link = self.links.get_mut(&socket).expect("it connected");
+            link.found_full = is_full;
+            (link.client_id.clone(), link.user.clone())
+        };
+        let others = self.by_client.get(&client_id).into_iter().flatten();
+        for other in others.copied().filter(|other| *other != socket) {
+            let other = self.links.get_mut(&other).expect("it connected");
+            if other.shard.is_some() && other.user == user {
+                other.causes.taken_over = true;
+            }
+        }
+    }
+
+    /// A client asks for something.
+    pub fn on_request(&mut self, socket: SocketId, id: u16, what: What) {
+        let at = self.log.end();
+        let link = self.links.get_mut(&socket).expect("it connected");
+        link.requests.push_back(Asked {
+            id,
+            at,
+            drafts: link.drafts.len(),
+            what,
+        });
+    }
+
+    /// A client publishes.
+    pub fn on_publish(&mut self, socket: SocketId, draft: Draft) {
+        let link = self.links.get_mut(&socket).expect("it connected");
+        link.drafts.push((draft, None));
+    }
+
+    /// The feed has offered a message, and it was taken.
+    pub fn on_feed(&mut self, draft: Draft) {
+        self.feed.push_back(draft);
+    }
+
+    /// The sequencer has put a message into the ring.
+    ///
+    /// # Errors
+    /// If it is not what somebody published, in its place.
+    pub fn on_sequenced(&mut self, message: &Message<'_>, hash: u64) -> Verdict {
+        let sequence = self.log.end() + 1;
+        if message.sequence != sequence {
+            return Err(format!(
+                "message {} is numbered {}",
+                sequence, message.sequence
+            ));
+        }
+        if message.topic_hash != hash {
+            return Err(format!("message {sequence} has another topic's hash"));
+        }
+        let draft = match message.client_id {
+            [] => self.feed.pop_front(),
+            client => self.next_draft(message, client),
+        };
+        let Some(draft) = draft.filter(|draft| says(draft, message)) else {
+            return Err(format!(
+                "message {sequence} of {:?} on {:?} is none that was to come: {:?}",
+                String::from_utf8_lossy(message.client_id),
+                String::from_utf8_lossy(message.topic),
+                String::from_utf8_lossy(message.payload),
+            ));
+        };
+        self.log.append(Logged {
+            draft,
+            sequence,
+            expires_micros: message.expires_micros,
+            ingest_micros: message.ingest_micros,
+        });
+        Ok(())
+    }
+
+    /// The next that one of a client's connections published, if it is this message: what
+    /// may be refused can be left out before it.
+    fn next_draft(&mut self, message: &Message<'_>, client_id: &[u8]) -> Option<Draft> {
+        let client_id = std::str::from_utf8(client_id).ok()?;
+        let sequence = self.log.end() + 1;
+        for socket in self.by_client.get(client_id)? {
+            let link = self.links.get_mut(socket).expect("it connected");
+            let left = &link.drafts[link.sequenced..];
+            let refused = left
+                .iter()
+                .take_while(|(draft, _)| draft.may_be_refused && !says(draft, message));
+            let place = link.sequenced + refused.count();
+            if let Some((draft, number)) = link.drafts.get_mut(place)
+                && says(draft, message)
+            {
+                *number = Some(sequence);
+                let draft = draft.clone();
+                let refused = place - link.sequenced;
+                self.counts.add(Kind::PublishRefused, refused as u64);
+                link.sequenced = place + 1;
+                return Some(draft);
+            }
+        }
+        None
+    }
+}
+
+/// Whether a message of the log is the one that was written.
+fn says(draft: &Draft, message: &Message<'_>) -> bool {
+    let expires = draft.lives.map_or(0, |secs| {
+        message.source_micros + u64::from(secs) * 1_000_000
+    });
+    TOPICS[draft.topic].name.as_bytes() == message.topic
+        && draft.payload == message.payload
+        && draft.retain == message.retain
+        && draft.qos == message.qos
+        && draft.block == message.properties
+        && (draft.from.is_none() || expires == message.expires_micros)
+}
+
+/// What servers do.
+impl Oracle {
+    /// A server's socket did something.
+    ///
+    /// # Errors
+    /// If that breaks a promise.
+    pub fn on_output(&mut self, socket: SocketId, output: &Output, seen: Seen) -> Verdict {
+        let Some(mut link) = self.links.remove(&socket) else {
+            return Ok(());
+        };
+        let verdict = self.judge(&mut link, output, seen);
+        let verdict = verdict.map_err(|what| format!("{what}, on {link}"));
+        self.links.insert(socket, link);
+        verdict
+    }
+
+    fn judge(&mut self, link: &mut Link, output: &Output, seen: Seen) -> Verdict {
+        match output {
+            Output::Blocked => {
+                link.was_blocked = true;
+                Ok(())
+            }
+            Output::Closed => self.on_closed(link, seen),
+            Output::Bytes(bytes) => {
+                let mut pending = std::mem::take(&mut link.rest);
+                pending.extend_from_slice(bytes);
+                let mut begin = 0;
+                while let Some((head, end)) =
+                    decode::frame(&pending[begin..], Some(link.version))
+                        .map_err(|fault| format!("bytes that are no packet: {fault}"))?
+                    && begin + end <= pending.len()
+                {
+                    let whole = &pending[begin..begin + end];
+                    begin += end;
+                    let packet =
+                        decode::packet(whole[0], &whole[head..], link.version, Side::Server)
+                            .map_err(|fault| format!("bytes that are no packet: {fault}"))?;
+                    self.on_packet(link, &packet, whole, seen)
+                        .map_err(|what| format!("{}: {what}", packet.summary()))?;
+                }
+                pending.drain(..begin);
+                link.rest = pending;
+                Ok(())
+            }
+        }
+    }
+
+    fn on_packet(&mut self, link: &mut Link, packet: &Packet, whole: &[u8], seen: Seen) -> Verdict {
+        if whole.len() > link.packet_bytes_max {
+            return Err(format!("{} bytes are more than it takes", whole.len()));
+        }
+        match (link.state, packet) {
+            (State::Over, _) => Err("nothing may follow the last word".to_owned()),
+            (State::Connecting, Packet::Connack(connack)) => self.on_connack(link, connack),
+            (State::Connecting, _) => Err("it is no CONNACK".to_owned()),
+            (State::Open, Packet::Publish(publish)) => self.on_delivery(link, publish, whole, seen),
+            (State::Open, Packet::Suback(codes) | Packet::Unsuback(codes)) => {
+                self.on_answer(link, codes, matches!(packet, Packet::Suback(_)), seen)
+            }
+            (State::Open, Packet::Pingresp) => {
+                let left = link.pings.checked_sub(1);
+                link.pings = left.ok_or("nothing was asked")?;
+                Ok(())
+            }
+            (State::Open, Packet::Disconnect(disconnect)) => {
+                link.reason = Some(disconnect.reason);
+                link.state = State::Over;
+                Ok(())
+            }
+            (State::Open, Packet::Pubrel(_) | Packet::Pubcomp(_)) => Ok(()),
+            (State::Open, _) => Err("nothing was asked".to_owned()),
+        }
+    }
+
+    fn on_connack(&mut self, link: &mut Link, connack: &Connack) -> Verdict {
+        if connack.reason != 0 {
+            self.counts.count(Kind::Refused);
+            link.causes.refused = true;
+            link.state = State::Over;
+            let asks = link.asks;
+            let is_unserved =
+                (asks.will && !self.abilities.wills) || (asks.session && !self.abilities.sessions);
+            let names = &self.by_client[&link.client_id];
+            let is_alone = names
+                .iter()
+                .all(|name| *name == link.socket || self.links[name].user == link.user);
+            let is_full = link.found_full || self.bounds.is_tight;
+            let is_going = self.bounds.is_draining;
+            let is_right = match (link.version, connack.reason) {
+                (Version::V5, 0x83) => is_unserved,
+                (Version::V5, 0x87) | (Version::V31 | Version::V311, 5) => !is_alone,
+                (Version::V5, 0x88) => is_going,
+                (Version::V5, 0x97) => is_full,
+                (Version::V31 | Version::V311, 3) => is_unserved || is_full || is_going,
+                _ => false,
+            };
+            return match is_right {
+                true => Ok(()),
+                false => Err("it was refused without a cause".to_owned()),
+            };
+        }
+        if connack.session_present {
+            return Err("there was no session".to_owned());
+        }
+        if let Some(keep_alive) = connack.properties.number(property::SERVER_KEEP_ALIVE) {
+            link.keep_alive = keep_alive as u16;
+        }
+        link.state = State::Open;
+        link.session = self.sessions.len();
+        self.sessions.push(Session::default());
+        Ok(())
+    }
+
+    fn on_answer(
+        &mut self,
+        link: &mut Link,
+        codes: &Codes,
+        is_suback: bool,
+        seen: Seen,
+    ) -> Verdict {
+        let asked = link.requests.pop_front().ok_or("nothing was asked")?;
+        if asked.id != codes.packet_id {
+            return Err(format!("{} was asked before", asked.id));
+        }
+        if link.is_any_on_its_way(asked.drafts) {
+            return Err("it overtook what its client had published before".to_owned());
+        }
+        let own = link.last_own(asked.drafts);
+        match &asked.what {
+            What::Subscribe(requests, identifier) if is_suback => {
+                if codes.codes.len() != requests.len() {
+                    return Err(format!("{} filters were asked for", requests.len()));
+                }
+                for (request, code) in requests.iter().zip(&codes.codes) {
+                    self.on_granted(link, request, *identifier, *code, asked.at.max(own), seen)?;
+                }
+                Ok(())
+            }
+            What::Unsubscribe(filters) if !is_suback => {
+                let session = &mut self.sessions[link.session];
+                for (place, filter) in filters.iter().enumerate() {
+                    let held = session.give_up(filter, asked.at, seen.routed);
+                    let code = codes.codes.get(place).copied();
+                    let expected = if held { 0 } else { 0x11 };
+                    let is_right = match link.version {
+                        Version::V5 => code == Some(expected),
+                        Version::V31 | Version::V311 => code.is_none(),
+                    };
+                    // Of full tables it is said that it could not be done.
+                    let is_excused = self.bounds.is_tight && code == Some(0x83);
+                    if !is_right && !is_excused {
+                        return Err(format!("{filter} was held: {held}"));
+                    }
+                }
+                Ok(())
+            }
+            _ => Err("something else was asked first".to_owned()),
+        }
+    }
+
+    fn on_granted(
+        &mut self,
+        link: &Link,
+        request: &Request,
+        identifier: u32,
+        code: u8,
+        asked: u64,
+        seen: Seen,
+    ) -> Verdict {
+        let abilities = self.abilities;
+        let session = &mut self.sessions[link.session];
+        let is_private = request.filter.split('/').next() == Some("user");
+        let is_shared = request.filter.starts_with("$share/");
+        let is_deep = request.filter.split('/').count() > self.bounds.levels;
+        let is_full = session.filters() as u32 >= self.bounds.subscriptions;
+        let refusal = if is_shared && !abilities.shared {
+            Some(0x9E)
+        } else if is_private && !abilities.private {
+            Some(0x87)
+        } else if is_deep {
+            Some(0x8F)
+        } else {
+            None
+        };
+        let told = |reason| match link.version {
+            Version::V5 => reason,
+            Version::V31 | Version::V311 => 0x80,
+        };
+        let granted = request.qos.min(abilities.qos_max);
+        if code >= 0x80 {
+            self.counts.count(Kind::SubscriptionRefused);
+        }
+        match refusal {
+            Some(reason) if code == told(reason) => Ok(()),
+            Some(reason) => Err(format!("{} is refused with {reason:#x}", request.filter)),
+            None if code == told(0x97) && (is_full || self.bounds.is_tight) => Ok(()),
+            None if code == granted => {
+                let before = session.held();
+                session.grant(Subscription {
+                    qos: granted,
+                    granted: seen.routed,
+                    held_since: seen.routed,
+                    ..Subscription::asked_for(request, identifier, asked)
+                });
+                let kind = self.change_of_cohort(link, &before);
+                self.counts.count(kind);
+                Ok(())
+            }
+            None => Err(format!("{} is granted with {granted}", request.filter)),
+        }
+    }
+
+    /// What became of a client's cohort when its subscriptions were these before.
+    fn change_of_cohort(&self, link: &Link, before: &[Held]) -> Kind {
+        let now = self.sessions[link.session].held();
+        let others = self.links.values().filter(|other| {
+            let is_like = |one: &Link| (one.shard, one.version, one.packet_bytes_max);
+            other.state == State::Open && !other.is_closed && is_like(other) == is_like(link)
+        });
+        let mut sets = others.map(|other| self.sessions[other.session].held());
+        let (mut has_joined, mut was_shared) = (false, false);
+        for set in &mut sets {
+            has_joined |= set == now;
+            was_shared |= set == before;
+        }
+        if now.iter().any(|held| held.no_local) {
+            Kind::CohortOwn
+        } else if has_joined {
+            Kind::CohortJoined
+        } else if was_shared {
+            Kind::CohortFounded
+        } else {
+            Kind::CohortKept
+        }
+    }
+
+    fn on_closed(&mut self, link: &mut Link, seen: Seen) -> Verdict {
+        if link.is_closed {
+            return Err("it was closed before".to_owned());
+        }
+        link.is_closed = true;
+        let silent_nanos = seen.now_nanos - link.last_sent_nanos + self.bounds.input_late_nanos_max;
+        let allowed_nanos = u64::from(link.keep_alive) * 1_000_000_000;
+        // MQTT 3.1 can't be told of a refusal: it is closed.
+        let asks = |asked: &Asked| matches!(asked.what, What::Subscribe(..));
+        link.causes.untold |= link.version == Version::V31 && link.requests.iter().any(asks);
+        link.causes.silent |= link.keep_alive > 0 && silent_nanos >= allowed_nanos;
+        let is_excused = link.causes.any()
+            || link.is_slow(seen)
+            || self.bounds.is_tight
+            || self.bounds.is_draining;
+        match is_excused {
+            true => Ok(()),
+            false => Err("it was closed without a cause".to_owned()),
+        }
+    }
+}
+
+/// At the end, when all that could happen has happened.
+impl Oracle {
+    /// Nothing is missing that must not be.
+    ///
+    /// # Errors
+    /// What is.
+    pub fn at_rest(&self, seen: impl Fn(usize) -> Seen) -> Verdict {
+        for link in self.links.values() {
+            if link.causes.fault && !link.is_closed {
+                return Err(format!("{link}: its fault has no consequence"));
+            }
+            if !link.is_served() {
+                continue;
+            }
+            let name = link;
+            if !link.requests.is_empty() || link.pings > 0 {
+                return Err(format!("{name}: {:?} without an answer", link.requests));
+            }
+            if !link.rest.is_empty() {
+                return Err(format!("{name}: half a packet"));
+            }
+            if link.is_any_on_its_way(link.drafts.len()) {
+                return Err(format!("{name}: what it published is lost"));
+            }
+            let seen = seen(link.shard.expect("it is served"));
+            self.nothing_is_missing(link, seen)
+                .map_err(|what| format!("{name}: {what}"))?;
+        }
+        Ok(())
+    }
+
+    fn nothing_is_missing(&self, link: &Link, seen: Seen) -> Verdict {
+        let session = &self.sessions[link.session];
+        for (number, topic) in TOPICS.iter().enumerate() {
+            let numbers = self.log.of_topic(number);
+            let reader = &session.readers[number];
+            let left = &numbers[reader.checked..];
+            if let Some(missing) = self.missing(link, session, left, seen) {
+                return Err(format!("message {missing} on {} is missing", topic.name));
+            }
+            let is_due = |sequence: &&u64| {
+                let message = self.log.at(**sequence);
+                let held = session
+                    .subscriptions
+                    .iter()
+                    .filter(|one| one.given_up.is_none());
+                let is_own = self.is_own(link, message);
+                let mut held = held.filter(|one| one.must_bring(message, is_own));
+                held.next().is_some() && self.is_deliverable(link, message, seen)
+            };
+            if topic.policy == Policy::Latest
+                && !seen.has_forgotten
+                && let Some(newest) = numbers.iter().rev().find(is_due)
+                && *newest > reader.last.max(reader.retained_last)
+            {
+                return Err(format!(
+                    "message {newest}, the newest on {}, never came: {reader:?}",
+                    topic.name
+                ));
+            }
+        }
+        if seen.has_forgotten {
+            return Ok(());
+        }
+        let held = session
+            .subscriptions
+            .iter()
+            .filter(|one| one.given_up.is_none());
+        for subscription in held {
+            for sequence in session.retained_due(&self.log, subscription) {
+                let message = self.log.at(sequence);
+                let is_own =
+                    message.draft.client_id == link.client_id && message.draft.from.is_some();
+                let reader = &session.readers[message.draft.topic];
+                let is_there = reader.retained_last >= sequence
+                    || (is_own && subscription.request.no_local)
+                    || self.log.retained_at(message.draft.topic, u64::MAX) > Some(sequence)
+                    || !self.is_deliverable(link, message, seen);
+                if !is_there {
+                    return Err(format!(
+                        "the retained message {sequence} never came to {subscription:?}"
+                    ));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The first of these messages that had to come, if one of them did.
+    fn missing(&self, link: &Link, session: &Session, numbers: &[u64], seen: Seen) -> Option<u64> {
+        numbers.iter().copied().find(|sequence| {
+            let message = self.log.at(*sequence);
+            let is_own = self.is_own(link, message);
+            let policy = TOPICS[message.draft.topic].policy;
+            let may_miss = policy != Policy::All && link.is_slow(seen);
+            !may_miss
+                && !session.readers[message.draft.topic]
+                    .unclear
+                    .contains(sequence)
+                && session.must_get(message, is_own)
+                && self.is_deliverable(link, message, seen)
+        })
+    }
+
+    /// Whether a client published a message itself.
+    fn is_own(&self, link: &Link, message: &Logged) -> bool {
+        let is_named = message.draft.client_id == link.client_id;
+        message.draft.from == Some(link.socket) || (message.draft.from.is_some() && is_named)
+    }
+
+    /// Whether a message can be delivered to a client at all: it is not private, not too
+    /// large and not too old.
+    fn is_deliverable(&self, link: &Link, message: &Logged, seen: Seen) -> bool {
+        let topic = TOPICS[message.draft.topic].name;
+        let size =
+            7 + 11 + 5 * 8 + topic.len() + message.draft.block.len() + message.draft.payload.len();
+        !topic.starts_with("user/")
+            && size <= link.packet_bytes_max
+            && (message.expires_micros == 0 || message.expires_micros > seen.wall_micros)
+    }
+}

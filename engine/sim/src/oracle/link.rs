@@ -1,0 +1,189 @@
+//! A connection as the oracle sees it: what its client sent, and what its server owes.
+
+use super::Seen;
+use super::log::Draft;
+use super::session::Subscription;
+use crate::network::SocketId;
+use ringcast_referee::packet::{Request, Version};
+use std::collections::VecDeque;
+use std::fmt;
+
+/// One connection.
+#[derive(Debug)]
+pub struct Link {
+    /// Its name.
+    pub socket: SocketId,
+    /// Which standard.
+    pub version: Version,
+    /// Its client's identifier; for one that brought none, what it was given.
+    pub client_id: String,
+    /// Who it is.
+    pub user: Option<String>,
+    /// The largest packet that it takes.
+    pub packet_bytes_max: usize,
+    /// In seconds; the server's own if it said so.
+    pub keep_alive: u16,
+    /// What its CONNECT asks that is not always granted.
+    pub asks: Asks,
+    /// The shard that it was handed to.
+    pub shard: Option<usize>,
+    /// Its shard had perhaps no room for it.
+    pub found_full: bool,
+    /// Its session.
+    pub session: usize,
+    /// How far the conversation is.
+    pub state: State,
+    /// What the server's last word said.
+    pub reason: Option<u8>,
+    /// The server closed it.
+    pub is_closed: bool,
+    /// What may be behind a close by the server.
+    pub causes: Causes,
+    /// The bytes of a packet that is not whole.
+    pub rest: Vec<u8>,
+    /// A send was not taken whole at least once.
+    pub was_blocked: bool,
+    /// What awaits an answer.
+    pub requests: VecDeque<Asked>,
+    /// Pings that do.
+    pub pings: u32,
+    /// What it published, in order; those before `sequenced` are in the log, with these
+    /// numbers, or were refused.
+    pub drafts: Vec<(Draft, Option<u64>)>,
+    /// See [`Self::drafts`].
+    pub sequenced: usize,
+    /// When it last sent something.
+    pub last_sent_nanos: u64,
+}
+
+/// What a CONNECT asks for that is not always granted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Asks {
+    /// A will.
+    pub will: bool,
+    /// A session that outlives the connection.
+    pub session: bool,
+}
+
+/// How far a conversation is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    /// CONNACK is to come.
+    Connecting,
+    /// It is served.
+    Open,
+    /// The server said its last word.
+    Over,
+}
+
+/// What may be behind a close.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Causes {
+    /// The client left, in whichever way.
+    pub left: bool,
+    /// The client broke the protocol: it has to be closed.
+    pub fault: bool,
+    /// Another connection of the client came.
+    pub taken_over: bool,
+    /// It was refused.
+    pub refused: bool,
+    /// The client was silent for as long as it promised not to be.
+    pub silent: bool,
+    /// Something was refused that its version can not be told of.
+    pub untold: bool,
+}
+
+impl Causes {
+    /// Whether there is any.
+    #[must_use]
+    pub fn any(self) -> bool {
+        self != Self::default()
+    }
+}
+
+/// Something that awaits an answer.
+#[derive(Debug, Clone)]
+pub struct Asked {
+    /// Its packet identifier.
+    pub id: u16,
+    /// Where the log ended when it was sent.
+    pub at: u64,
+    /// What its client had published before.
+    pub drafts: usize,
+    /// What it is.
+    pub what: What,
+}
+
+/// What awaits an answer.
+#[derive(Debug, Clone)]
+pub enum What {
+    /// SUBSCRIBE, with its identifier.
+    Subscribe(Vec<Request>, u32),
+    /// UNSUBSCRIBE.
+    Unsubscribe(Vec<String>),
+}
+
+impl fmt::Display for Link {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            out,
+            "connection {} ({}, {:?}, keep-alive {}, {:?}, reason {:?}, blocked {}, {:?})",
+            self.socket.0,
+            self.client_id,
+            self.version,
+            self.keep_alive,
+            self.state,
+            self.reason,
+            self.was_blocked,
+            self.causes
+        )
+    }
+}
+
+impl Link {
+    /// Whether it may be served as one who is too slow.
+    #[must_use]
+    pub fn is_slow(&self, seen: Seen) -> bool {
+        self.was_blocked || seen.is_shard_slow
+    }
+
+    /// The number of the last of its first so many messages that is in the log; 0 if none
+    /// is.
+    #[must_use]
+    pub fn last_own(&self, drafts: usize) -> u64 {
+        let numbers = self.drafts[..drafts].iter().rev();
+        numbers
+            .filter_map(|(_, number)| *number)
+            .next()
+            .unwrap_or(0)
+    }
+
+    /// What of its first so many messages is neither in the log nor can have been refused.
+    #[must_use]
+    pub fn is_any_on_its_way(&self, drafts: usize) -> bool {
+        let left = &self.drafts[self.sequenced.min(drafts)..drafts];
+        left.iter().any(|(draft, _)| !draft.may_be_refused)
+    }
+
+    /// The subscriptions that it asked for and that are not answered: they may be in force
+    /// already.
+    #[must_use]
+    pub fn pending(&self, qos_max: u8) -> Vec<Subscription> {
+        let mut pending = Vec::new();
+        for asked in &self.requests {
+            if let What::Subscribe(requests, identifier) = &asked.what {
+                pending.extend(requests.iter().map(|request| Subscription {
+                    qos: request.qos.min(qos_max),
+                    ..Subscription::asked_for(request, *identifier, asked.at)
+                }));
+            }
+        }
+        pending
+    }
+
+    /// Whether it is served, as far as anybody knows, and has a right to all.
+    #[must_use]
+    pub fn is_served(&self) -> bool {
+        self.state == State::Open && !self.is_closed && !self.causes.any()
+    }
+}

@@ -1,0 +1,233 @@
+//! A session as a client knows it: what it subscribed to, and what it got.
+//!
+//! When a subscription begins and ends is known from both sides: not before it was asked
+//! for, and not after it was answered. What lies between may be delivered, and need not.
+
+use super::log::{Log, Logged};
+use crate::topics::TOPICS;
+use ringcast_referee::packet::Request;
+use ringcast_referee::topic;
+use std::collections::BTreeSet;
+
+/// One client's.
+#[derive(Debug)]
+pub struct Session {
+    /// All it ever subscribed to.
+    pub subscriptions: Vec<Subscription>,
+    /// By topic.
+    pub readers: Vec<Reader>,
+    /// What was sent at QoS 1 or 2 and is not acknowledged, in order of first sending.
+    pub in_flight: Vec<InFlight>,
+}
+
+/// A subscription, from the SUBACK that granted it.
+#[derive(Debug)]
+pub struct Subscription {
+    /// As it was asked for.
+    pub request: Request,
+    /// The QoS that was granted.
+    pub qos: u8,
+    /// Its identifier; 0 if it has none.
+    pub identifier: u32,
+    /// Messages up to this number are from before it.
+    pub asked: u64,
+    /// Messages after this number are its own.
+    pub granted: u64,
+    /// The same for one of this filter without a gap before it.
+    pub held_since: u64,
+    /// Messages up to this number are still its own.
+    pub given_up: Option<u64>,
+    /// Messages after this number are from after it.
+    pub gone: Option<u64>,
+    /// The topics whose retained messages it got.
+    pub replayed: BTreeSet<usize>,
+    /// Whether it gets retained messages.
+    pub replays: bool,
+}
+
+/// What of a subscription makes the messages differ that it brings.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Held {
+    /// The filter.
+    pub filter: String,
+    /// The QoS that was granted.
+    pub qos: u8,
+    /// No Local.
+    pub no_local: bool,
+    /// Retain As Published.
+    pub retain_as_published: bool,
+    /// Its identifier.
+    pub identifier: u32,
+}
+
+/// How far a client is in a topic.
+#[derive(Debug, Default, Clone)]
+pub struct Reader {
+    /// The last message that it got as it came.
+    pub last: u64,
+    /// The last one with RETAIN that it got, one way or the other.
+    pub retained_last: u64,
+    /// What came with RETAIN, as it was published or as what is retained: nobody knows.
+    pub unclear: BTreeSet<u64>,
+    /// How many messages of the topic were looked at: they came, or need not.
+    pub checked: usize,
+}
+
+/// A message that waits for an acknowledgement.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct InFlight {
+    /// Its packet identifier.
+    pub id: u16,
+    /// Which it is.
+    pub sequence: u64,
+    /// 1 or 2.
+    pub qos: u8,
+}
+
+impl Default for Session {
+    fn default() -> Self {
+        Self {
+            subscriptions: Vec::new(),
+            readers: vec![Reader::default(); TOPICS.len()],
+            in_flight: Vec::new(),
+        }
+    }
+}
+
+impl Subscription {
+    /// One that was asked for, with this identifier, when the log ended there, and not
+    /// answered yet.
+    #[must_use]
+    pub fn asked_for(request: &Request, identifier: u32, asked: u64) -> Self {
+        Self {
+            request: request.clone(),
+            qos: request.qos,
+            identifier,
+            asked,
+            granted: u64::MAX,
+            held_since: u64::MAX,
+            given_up: None,
+            gone: None,
+            replayed: BTreeSet::new(),
+            replays: true,
+        }
+    }
+
+    fn matches(&self, message: &Logged, is_own: bool) -> bool {
+        let name = TOPICS[message.draft.topic].name;
+        topic::matches(&self.request.filter, name) && !(is_own && self.request.no_local)
+    }
+
+    /// Whether a message can be delivered because of it.
+    #[must_use]
+    pub fn may_bring(&self, message: &Logged, is_own: bool) -> bool {
+        self.matches(message, is_own)
+            && message.sequence > self.asked
+            && self.gone.is_none_or(|gone| message.sequence <= gone)
+    }
+
+    /// Whether a message has to be delivered because of it.
+    #[must_use]
+    pub fn must_bring(&self, message: &Logged, is_own: bool) -> bool {
+        self.matches(message, is_own)
+            && message.sequence > self.held_since
+            && self.given_up.is_none_or(|last| message.sequence <= last)
+    }
+
+    /// Whether it is this one, and no other of its filter, that a message is delivered by.
+    #[must_use]
+    pub fn surely_brings(&self, message: &Logged, is_own: bool) -> bool {
+        self.must_bring(message, is_own) && message.sequence > self.granted
+    }
+}
+
+impl Session {
+    /// Whether a message has to be delivered.
+    #[must_use]
+    pub fn must_get(&self, message: &Logged, is_own: bool) -> bool {
+        let all = &self.subscriptions;
+        all.iter().any(|one| one.must_bring(message, is_own))
+    }
+
+    /// All that it is subscribed to, in an order that depends on nothing else.
+    #[must_use]
+    pub fn held(&self) -> Vec<Held> {
+        let all = self.subscriptions.iter();
+        let mut held: Vec<_> = all
+            .filter(|one| one.given_up.is_none())
+            .map(|one| Held {
+                filter: one.request.filter.clone(),
+                qos: one.qos,
+                no_local: one.request.no_local,
+                retain_as_published: one.request.retain_as_published,
+                identifier: one.identifier,
+            })
+            .collect();
+        held.sort();
+        held
+    }
+
+    /// How many filters it is subscribed to.
+    #[must_use]
+    pub fn filters(&self) -> usize {
+        let all = self.subscriptions.iter();
+        all.filter(|one| one.given_up.is_none()).count()
+    }
+
+    /// A subscription is granted, after one of the same filter if there is any.
+    pub fn grant(&mut self, mut subscription: Subscription) {
+        let before = self.subscriptions.iter_mut().find(|one| {
+            one.given_up.is_none() && one.request.filter == subscription.request.filter
+        });
+        let is_new = before.is_none();
+        if let Some(before) = before {
+            before.given_up = Some(subscription.asked);
+            before.gone = Some(subscription.granted);
+            if before.request.no_local == subscription.request.no_local {
+                subscription.held_since = before.held_since;
+            }
+        }
+        subscription.replays = match subscription.request.retain_handling {
+            0 => true,
+            1 => is_new,
+            _ => false,
+        };
+        self.subscriptions.push(subscription);
+    }
+
+    /// A subscription was given up when the log ended at `asked`, and it was answered when
+    /// it had been read up to `gone`. Returns whether there was one.
+    pub fn give_up(&mut self, filter: &str, asked: u64, gone: u64) -> bool {
+        let held = self
+            .subscriptions
+            .iter_mut()
+            .find(|one| one.given_up.is_none() && one.request.filter == filter);
+        let Some(held) = held else {
+            return false;
+        };
+        held.given_up = Some(asked);
+        held.gone = Some(gone);
+        true
+    }
+
+    /// The topics of which a subscription has to bring the retained message, if it is the
+    /// same all the time that the subscription can have begun in.
+    pub fn retained_due<'a>(
+        &'a self,
+        log: &'a Log,
+        subscription: &'a Subscription,
+    ) -> impl Iterator<Item = u64> + 'a {
+        (0..TOPICS.len()).filter_map(|topic| {
+            let then = log.retained_at(topic, subscription.asked)?;
+            let is_same = log.retained_at(topic, subscription.granted) == Some(then);
+            let message = log.at(then);
+            let is_due = is_same
+                && subscription.replays
+                && topic::matches(&subscription.request.filter, TOPICS[topic].name)
+                && !message.draft.payload.is_empty()
+                && message.expires_micros == 0
+                && !subscription.replayed.contains(&topic);
+            is_due.then_some(then)
+        })
+    }
+}
