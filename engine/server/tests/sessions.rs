@@ -9,8 +9,8 @@ use std::sync::Barrier;
 use std::thread::sleep;
 use std::time::Duration;
 use support::client::{
-    Client, Ending, Hello, PUBACK, PUBCOMP, PUBREC, PUBREL, Publish, Version, acknowledge, packet,
-    refuse,
+    Client, Ending, Hello, Message, PUBACK, PUBCOMP, PUBREC, PUBREL, Publish, Version, acknowledge,
+    packet, refuse,
 };
 use support::property;
 use support::trial::{Trial, hold, let_time_pass};
@@ -284,7 +284,7 @@ fn a_publisher_completes_what_it_began() {
                 messages.iter().all(|message| !message.dup),
                 "DUP is not passed on"
             );
-            let texts: Vec<_> = messages.iter().map(|message| message.text()).collect();
+            let texts: Vec<_> = messages.iter().map(Message::text).collect();
             // Order is promised at each QoS for itself.
             let at = |qos: u8| {
                 let own = messages
