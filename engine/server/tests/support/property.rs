@@ -1,6 +1,7 @@
 //! Properties of MQTT 5, written and read by hand (section 2.2.2).
 
-/// One byte of a known property's form each: how its value is written.
+/// Properties whose values are a byte, two, or four. The others are texts and data with
+/// their length before them, but for the two that are read by name.
 const BYTE: [u8; 8] = [0x01, 0x17, 0x19, 0x24, 0x25, 0x28, 0x29, 0x2A];
 const TWO: [u8; 4] = [0x13, 0x21, 0x22, 0x23];
 const FOUR: [u8; 4] = [0x02, 0x11, 0x18, 0x27];
