@@ -90,7 +90,10 @@ impl Options {
         let settings = Settings {
             home: 0,
             connections,
-            cohorts: table(random, is_tight, connections as usize).max(2),
+            sessions: connections + random.below(40) as u32,
+            share_filters: 16,
+            flight_bytes: 1 << 20,
+            cohorts: table(random, is_tight, connections as usize + 40).max(2),
             filters: table(random, is_tight, FILTERS).max(2),
             subscriptions: table(random, is_tight, SUBSCRIPTIONS).max(2),
             topics: table(random, is_tight, TOPICS).max(2),
@@ -224,7 +227,7 @@ impl Options {
     #[must_use]
     pub fn is_tight(&self) -> bool {
         let settings = &self.settings;
-        settings.cohorts < settings.connections as usize
+        settings.cohorts < settings.sessions as usize
             || settings.filters < FILTERS
             || settings.subscriptions < SUBSCRIPTIONS
             || settings.topics < TOPICS
@@ -266,6 +269,10 @@ pub(crate) fn limits(random: &mut Random, packet_bytes_max: usize) -> Limits {
         topic_levels_max: 8,
         keep_alive_seconds_max: *random.of(&[0, 0, 1, 30]),
         clients_publish_market: random.once_in(2),
+        inflight_max: *random.of(&[1, 4, 20, 400]),
+        session_expiry_seconds_max: *random.of(&[0, 10, 1_000]),
+        topic_aliases_max: 3,
+        share_members_max: 100,
         lag_bytes: random.power(6, 15),
         queue_messages: *random.of(&[2, 16, 10_000, 10_000]),
         queue_bytes: *random.of(&[512, 1 << 13, 1 << 19, 1 << 19]),

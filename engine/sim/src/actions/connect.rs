@@ -2,12 +2,12 @@
 
 use crate::client::Client;
 use crate::oracle::link::{Asks, Causes, Link, State};
-use crate::packets::{Connect, Will};
+use crate::packets::Connect;
 use crate::random::Random;
 use crate::world::World;
 use ringcast_referee::What;
 use ringcast_referee::packet::{Properties, Value, Version, property};
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 const NONE_MAX: usize = 0x1000_0000;
 
@@ -27,6 +27,13 @@ pub(super) fn act(world: &mut World, random: &mut Random) -> Option<String> {
         user: connect.user.clone(),
         packet_bytes_max: packet_bytes_max.map_or(NONE_MAX, |most| most as usize),
         keep_alive: connect.keep_alive,
+        is_unknown: false,
+        is_resumed: false,
+        receive_maximum: connect
+            .properties
+            .number(property::RECEIVE_MAXIMUM)
+            .map_or(usize::MAX, |most| most as usize),
+        is_clean: connect.clean,
         asks: Asks {
             will: connect.will.is_some(),
             session: match connect.version {
@@ -45,6 +52,9 @@ pub(super) fn act(world: &mut World, random: &mut Random) -> Option<String> {
         was_blocked: false,
         requests: VecDeque::new(),
         pings: 0,
+        unacknowledged: BTreeSet::new(),
+        aliases: BTreeMap::new(),
+        connected: 0,
         drafts: Vec::new(),
         sequenced: 0,
         last_sent_nanos: world.now_nanos(),
@@ -95,27 +105,20 @@ fn draw(world: &World, random: &mut Random) -> Connect {
         if random.once_in(4) {
             number(property::TOPIC_ALIAS_MAXIMUM, 3);
         }
-        if random.once_in(8) {
+        if random.once_in(2) {
             number(property::SESSION_EXPIRY, *random.of(&[0, 1, 100]));
         }
     }
-    let will = random.once_in(32).then(|| Will {
-        topic: "free/a",
-        payload: b"will".to_vec(),
-        qos: 0,
-        retain: false,
-        delay: 0,
-    });
     Connect {
         version,
-        clean: client_id.is_empty() || !random.once_in(32),
+        clean: client_id.is_empty() || random.once_in(2),
         client_id,
         keep_alive: match is_crowd {
             true => 0,
             false => *random.of(&[0, 0, 0, 1, 5, 60]),
         },
         user,
-        will,
+        will: None,
         properties: Properties(list),
     }
 }
