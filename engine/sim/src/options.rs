@@ -99,10 +99,7 @@ impl Options {
             topics: table(random, is_tight, TOPICS).max(2),
             arena_bytes,
             stored_bytes: table(random, is_tight, STORED_BYTES).max(4096),
-            sessions: 0,
-            share_filters: 16,
             outbox_bytes: table(random, is_tight, OUTBOX_BYTES).max(2048),
-            flight_bytes: 64 * 1024,
             input_bytes: table(random, is_tight, INPUT_BYTES).max(1024),
             turn_sends_max: match is_crowd {
                 true => random.power(0, 2) as usize,
@@ -276,10 +273,6 @@ pub(crate) fn limits(random: &mut Random, packet_bytes_max: usize) -> Limits {
         lag_bytes: random.power(6, 15),
         queue_messages: *random.of(&[2, 16, 10_000, 10_000]),
         queue_bytes: *random.of(&[512, 1 << 13, 1 << 19, 1 << 19]),
-        inflight_max: 20,
-        session_expiry_seconds_max: 3_600,
-        topic_aliases_max: 0,
-        share_members_max: 100,
     }
 }
 
