@@ -141,13 +141,8 @@ pub(crate) fn run(
         match inbox.recv_timeout(LOOK_EVERY) {
             Ok((thread, told)) => part.on_told(thread, told, tell),
             Err(RecvTimeoutError::Timeout) => (),
-            // All threads have ended, and not all as they should.
-            Err(RecvTimeoutError::Disconnected) => {
-                return tell(News::Failed(
-                    "a thread of the generator ended by itself: that is a defect of ours"
-                        .to_owned(),
-                ));
-            }
+            // All threads have ended, and not all as they should: they have told why.
+            Err(RecvTimeoutError::Disconnected) => return,
         }
         loop {
             match orders.try_recv() {
@@ -295,7 +290,11 @@ impl Part {
                 }
             }
             Told::Trouble(says) => tell(News::Trouble(says)),
-            Told::Failed(says) => tell(News::Failed(says)),
+            Told::Failed(says) => {
+                // It is the last that is heard of this part.
+                tell(News::SoFar(Box::new(self.results())));
+                tell(News::Failed(says));
+            }
             Told::Finished(last) => {
                 self.reach(number, Stage::Finished);
                 self.take_last(*last);
@@ -440,12 +439,37 @@ fn work(
     processor.map(|id| core_affinity::set_for_current(CoreId { id: id as usize }));
     // Timers of this thread fire when they are due, not when it saves the kernel work.
     let _ = set_timerslack(1);
-    let failed = told.clone();
+    let end = End {
+        number,
+        told: told.clone(),
+    };
     match Worker::new(plan, place, number, tls, clock, (commands, told)) {
         Ok(worker) => worker.run(),
-        Err(error) => {
-            // Who does not listen any more has ended.
-            let _ = failed.send((number, Told::Failed(error.to_string())));
+        Err(error) => end.tell(error.to_string()),
+    }
+}
+
+/// Tells of the end of a thread that should not have ended.
+struct End {
+    number: u32,
+    told: Sender<(u32, Told)>,
+}
+
+impl End {
+    fn tell(&self, says: String) {
+        // Who does not listen any more has ended.
+        let _ = self.told.send((self.number, Told::Failed(says)));
+    }
+}
+
+impl Drop for End {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            self.tell(
+                "a thread of the generator panicked, which is a defect of ours: please report \
+                 what it said; what was counted until then is kept"
+                    .to_owned(),
+            );
         }
     }
 }
@@ -466,4 +490,29 @@ fn processors(scenario: &Scenario, begin: &Begin) -> Vec<u32> {
 /// A size of this process.
 fn status_bytes(name: &str) -> u64 {
     kib("/proc/self/status", name).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_thread_that_panics_says_so() {
+        let (told, inbox) = channel();
+        let works = thread::spawn({
+            let told = told.clone();
+            move || drop(End { number: 1, told })
+        });
+        works.join().expect("it does not panic");
+        let panics = thread::spawn(move || {
+            let _end = End { number: 2, told };
+            panic!("as it is meant to");
+        });
+        assert!(panics.join().is_err());
+        let all: Vec<_> = inbox.iter().collect();
+        assert!(
+            matches!(&all[..], [(2, Told::Failed(says))] if says.contains("panicked")),
+            "{all:?}"
+        );
+    }
 }

@@ -39,6 +39,7 @@ pub(crate) struct Event {
 pub(crate) enum RecordingError {
     File(PathBuf, io::Error),
     Line { file: PathBuf, line: usize },
+    Empty,
 }
 
 impl Recording {
@@ -49,7 +50,11 @@ impl Recording {
             recording.add(file)?;
         }
         recording.events.sort_by_key(|event| event.micros);
-        let first = recording.events.first().map_or(0, |event| event.micros);
+        let first = recording
+            .events
+            .first()
+            .ok_or(RecordingError::Empty)?
+            .micros;
         for event in &mut recording.events {
             event.micros -= first;
         }
@@ -122,6 +127,7 @@ impl fmt::Display for RecordingError {
                 "load.recording: {}: {error}; name files with --recording",
                 path.display()
             ),
+            Self::Empty => formatter.write_str("load.recording: there is no message in it"),
             Self::Line { file, line } => write!(
                 formatter,
                 "load.recording: {}:{line} is no row of trades, bbo or depth, which begin with \

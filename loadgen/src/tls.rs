@@ -44,7 +44,7 @@ pub(crate) enum SettingsError {
 }
 
 /// What a client has on its way to the kernel before more is sealed for it, at most.
-const BACKLOG_BYTES_MAX: usize = 4 << 20;
+const BACKLOG_BYTES_MAX: usize = 256 << 10;
 
 impl Settings {
     pub(crate) fn read(tls: &Tls) -> Result<Self, SettingsError> {

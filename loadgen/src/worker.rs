@@ -62,7 +62,7 @@ pub(crate) enum Told {
     Trouble(String),
     /// All is over.
     Finished(Box<Last>),
-    /// It could not begin, a sentence.
+    /// It could not begin, or not go on, a sentence.
     Failed(String),
 }
 
@@ -284,12 +284,15 @@ impl Worker {
 
     fn publish(&mut self) -> bool {
         let now = self.clock.nanos();
-        let Some(due) = self.crowd.publish(now) else {
-            return false;
-        };
-        self.crowd.tally.slip.saturating_record(now - due);
-        self.send();
-        true
+        let mut has_worked = self.crowd.publish_held(now);
+        if let Some(due) = self.crowd.publish(now) {
+            self.crowd.tally.slip.saturating_record(now - due);
+            has_worked = true;
+        }
+        if has_worked {
+            self.send();
+        }
+        has_worked
     }
 
     /// Sends all that is to be said.

@@ -15,6 +15,10 @@ pub(super) struct Publishing {
     first_client: u32,
     publishers: Vec<Publisher>,
     streams: Vec<Stream>,
+    /// Messages that are held back, and who holds them back: perhaps more than once, and
+    /// perhaps no more.
+    held: usize,
+    holding: VecDeque<usize>,
     choice: Choice,
     timetable: Timetable,
     /// When the timetable begins.
@@ -69,11 +73,14 @@ enum Timetable {
 /// Messages that are published in one turn, at most.
 const TURN_MESSAGES_MAX: usize = 512;
 
-/// A publisher that has so many bytes on their way to the kernel sends no more.
-const BACKLOG_BYTES_MAX: usize = 4 << 20;
+/// A publisher that has so many bytes on their way to the kernel holds back what is due.
+const BACKLOG_BYTES_MAX: usize = 256 << 10;
 
-/// Messages that one publisher holds back; those beyond are never sent.
-const HELD_MAX: usize = 1 << 18;
+/// Messages that all publishers of a thread hold back; those beyond are never sent.
+const HELD_MAX: usize = 1 << 22;
+
+/// Publishers that are asked in one turn whether they may go on, at most.
+const HOLDING_MAX: usize = 256;
 
 /// The packet identifiers of a publisher: 1 was its SUBSCRIBE's, if it had one.
 const IDS: std::ops::RangeInclusive<u16> = 2..=u16::MAX;
@@ -128,6 +135,8 @@ impl Publishing {
             first_client,
             publishers: (0..publishers).map(|_| Publisher::new(plan)).collect(),
             streams,
+            held: 0,
+            holding: VecDeque::new(),
             choice,
             timetable: Timetable::None,
             begins: 0,
@@ -204,7 +213,8 @@ impl Publishing {
     /// A publisher's connection ended: what it held is never sent.
     pub(super) fn on_left(&mut self, client: u32, plan: &Plan) {
         let place = self.place(client);
-        self.publishers[place] = Publisher::new(plan);
+        let left = std::mem::replace(&mut self.publishers[place], Publisher::new(plan));
+        self.held -= left.held.len();
     }
 }
 
@@ -262,6 +272,8 @@ impl Crowd {
         for publisher in &mut self.publishing.publishers {
             publisher.held.clear();
         }
+        self.publishing.held = 0;
+        self.publishing.holding.clear();
     }
 
     /// By stream, the last sequence of those published here.
@@ -287,33 +299,36 @@ impl Crowd {
             let place = self.publishing.streams[due.stream as usize].publisher as usize;
             if self.may_publish(place) && self.publishing.publishers[place].held.is_empty() {
                 self.send(due, now);
-            } else if self.publishing.publishers[place].held.len() < HELD_MAX {
-                self.publishing.publishers[place].held.push_back(due);
+            } else if self.publishing.held < HELD_MAX {
+                let held = &mut self.publishing.publishers[place].held;
+                if held.is_empty() {
+                    self.publishing.holding.push_back(place);
+                }
+                held.push_back(due);
+                self.publishing.held += 1;
             }
         }
         Some(first)
     }
 
-    /// Publishes what a client held back, as far as it may now.
-    pub(super) fn publish_held(&mut self, client: u32, now: u64) {
-        if !self.clients[client as usize]
-            .marks
-            .contains(Marks::PUBLISHER)
-        {
-            return;
+    /// Publishes what was held back, as far as it may be sent now; false if nothing may.
+    pub(crate) fn publish_held(&mut self, now: u64) -> bool {
+        let sent = self.tally.sent;
+        for _ in 0..self.publishing.holding.len().min(HOLDING_MAX) {
+            let Some(place) = self.publishing.holding.pop_front() else {
+                break;
+            };
+            while self.may_publish(place)
+                && let Some(due) = self.publishing.publishers[place].held.pop_front()
+            {
+                self.publishing.held -= 1;
+                self.send(due, now);
+            }
+            if !self.publishing.publishers[place].held.is_empty() {
+                self.publishing.holding.push_back(place);
+            }
         }
-        let place = self.publishing.place(client);
-        while self.may_publish(place)
-            && let Some(due) = self.publishing.publishers[place].held.pop_front()
-        {
-            self.send(due, now);
-        }
-    }
-
-    /// The kernel has room for what a client has to say.
-    pub(crate) fn on_room(&mut self, client: u32, now: u64) {
-        self.outbox.unblock(client);
-        self.publish_held(client, now);
+        self.tally.sent > sent
     }
 
     fn may_publish(&self, place: usize) -> bool {
@@ -383,7 +398,7 @@ impl Crowd {
     }
 
     /// The server has acknowledged a message to the end.
-    pub(super) fn on_acknowledged(&mut self, client: u32, now: u64) {
+    pub(super) fn on_acknowledged(&mut self, client: u32) {
         if !self.clients[client as usize]
             .marks
             .contains(Marks::PUBLISHER)
@@ -394,6 +409,5 @@ impl Crowd {
         let publisher = &mut self.publishing.publishers[place];
         publisher.unacknowledged = publisher.unacknowledged.saturating_sub(1);
         self.tally.totals.acknowledged += 1;
-        self.publish_held(client, now);
     }
 }

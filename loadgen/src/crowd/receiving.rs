@@ -178,12 +178,12 @@ impl Crowd {
                     let says = format!("the server refused a message: {:?}", acknowledge.reason);
                     self.note(|| says);
                 }
-                self.on_acknowledged(index, now);
+                self.on_acknowledged(index);
             }
             (State::Ready, Packet::Pubrec(acknowledge)) => {
                 if acknowledge.reason.is_error() {
                     // The exchange ends here [MQTT-4.3.3-4].
-                    self.on_acknowledged(index, now);
+                    self.on_acknowledged(index);
                 } else {
                     let answer = Packet::Pubrel(Acknowledge::success(acknowledge.packet_id));
                     self.plan.write(

@@ -216,7 +216,12 @@ fn a_publisher_does_not_outrun_its_server() {
     crowd.publish(1_000_000_000);
     assert_eq!((crowd.tally.due, crowd.tally.sent), (10, 2));
     let publisher = plan.client_of_publisher(0);
+    assert!(
+        !crowd.publish_held(1_000_000_001),
+        "nothing was acknowledged"
+    );
     crowd.on_bytes(publisher, b"\x40\x02\0\x02", 1_000_000_001);
+    assert!(crowd.publish_held(1_000_000_001));
     assert_eq!((crowd.tally.sent, crowd.tally.totals.acknowledged), (3, 1));
     assert!(!crowd.is_published());
     crowd.give_up_held();
@@ -224,6 +229,26 @@ fn a_publisher_does_not_outrun_its_server() {
         crowd.on_bytes(publisher, &[0x40, 2, 0, id], 1_000_000_002);
     }
     assert!(crowd.is_published());
+}
+
+/// A kernel that takes all of a large backlog at once never says that it has room again.
+#[test]
+fn what_was_held_back_goes_on_when_the_backlog_has_gone() {
+    let plan = plan(|scenario| {
+        scenario.load.payload = 100_000;
+        scenario.load.rate = 10.0;
+        scenario.load.duration = Span::from_secs(1);
+    });
+    let mut crowd = connected(&plan);
+    crowd.start(0, None);
+    crowd.publish(1_000_000_000);
+    assert_eq!((crowd.tally.due, crowd.tally.sent), (10, 3));
+    assert!(!crowd.publish_held(1_000_000_000));
+    while !crowd.is_published() {
+        assert!(!said(&mut crowd.outbox).is_empty());
+        crowd.publish_held(1_000_000_000);
+    }
+    assert_eq!(crowd.tally.sent, 10);
 }
 
 #[test]

@@ -180,6 +180,14 @@ impl Scenario {
             load.payload,
             stamp::BYTES_MIN
         );
+        let is_short = (load.payload as usize) < stamp::LONG_BYTES_MIN;
+        require!(
+            !is_short || self.publishers.count <= self.topics.count,
+            "load.payload",
+            "{} bytes can't say who published them, and a topic has several publishers: {} can",
+            load.payload,
+            stamp::LONG_BYTES_MIN
+        );
         require!(
             load.warm_up < load.duration || load.warm_up.is_zero(),
             "load.warm_up",

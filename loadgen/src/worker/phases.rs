@@ -135,8 +135,8 @@ impl Worker {
             return false;
         };
         // While messages come there is no need to look, and with very many clients it takes
-        // long.
-        let silent = now - self.crowd.came_at().max(*since);
+        // long. What came in this very turn came after its beginning.
+        let silent = now.saturating_sub(self.crowd.came_at().max(*since));
         if silent.min(now - *looked_at) < LOOK_EVERY_NANOS {
             return false;
         }

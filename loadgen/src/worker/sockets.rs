@@ -112,7 +112,7 @@ impl Worker {
                 if let Some(tls) = &mut self.tls {
                     tls.sealed.unblock(client);
                 }
-                self.crowd.on_room(client, now);
+                self.crowd.outbox.unblock(client);
             }
             Event::Readable(_) => {
                 if self.timers.may_read(&self.crowd, client, now) {

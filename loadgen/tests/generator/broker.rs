@@ -74,9 +74,7 @@ fn a_server_that_stalls_shows_in_the_percentiles() {
         broker.address
     ));
     running.wait_for("time 1 s");
-    signal(broker.pid(), Signal::SIGSTOP);
-    std::thread::sleep(Duration::from_secs(2));
-    signal(broker.pid(), Signal::SIGCONT);
+    broker.stall(Duration::from_secs(2));
     let results = running.wait().right();
     let response = results.response.unpack();
     // What was meant to be sent in the first half of the stall waited for the second half:
@@ -147,9 +145,7 @@ fn another_client_measures_the_same() {
         broker.address
     ));
     running.wait_for("time 1 s");
-    signal(broker.pid(), Signal::SIGSTOP);
-    std::thread::sleep(Duration::from_secs(1));
-    signal(broker.pid(), Signal::SIGCONT);
+    broker.stall(Duration::from_secs(1));
     let results = running.wait().right();
     // Whole, as soon as it is there.
     let written = folder.join("written");

@@ -32,6 +32,10 @@ fn a_scenario_that_can_not_be() {
             "load.payload: 8 bytes can't be checked",
         ),
         (
+            "[load]\npayload = 16\n[publishers]\ncount = 2\n",
+            "load.payload: 16 bytes can't say who published them",
+        ),
+        (
             "[topics]\ncount = 7\n[publishers]\ncount = 2\n",
             "publishers.count: 2 publishers can't share 7 topics evenly",
         ),

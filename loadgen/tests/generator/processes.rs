@@ -1,8 +1,8 @@
 //! Several processes share one run.
 
 use crate::support::mosquitto::Mosquitto;
-use crate::support::program::{run, start};
-use crate::support::signal;
+use crate::support::program::{loadgen, run, start};
+use crate::support::{free_port, signal};
 use nix::sys::signal::Signal;
 
 #[test]
@@ -74,4 +74,20 @@ fn an_interrupted_run_keeps_what_it_has() {
     assert!(results.early_ends[0].why.contains("interrupted"));
     assert!(results.totals.delivered > 0);
     assert_eq!(results.processes.len(), 2);
+}
+
+#[test]
+fn a_process_from_elsewhere_joins() {
+    let broker = Mosquitto::start();
+    let at = format!("127.0.0.1:{}", free_port());
+    let mut running = start(&format!(
+        "run --joiners 1 --listen {at} --target {} --subscribers 4 --rate 200 --duration 1s",
+        broker.address
+    ));
+    running.wait_for(&format!("ringcast-loadgen join {at}"));
+    let joined = loadgen(&format!("join {at}")).status();
+    assert!(joined.expect("the program is there").success());
+    let results = running.wait().right();
+    assert_eq!(results.processes.len(), 2);
+    assert_eq!(results.totals.delivered, 800);
 }

@@ -1,9 +1,11 @@
 //! mosquitto, as Debian has it.
 
-use super::{Process, folder, free_port, wait_until};
+use super::{Process, folder, free_port, signal, wait_until};
+use nix::sys::signal::Signal;
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 /// A broker on loopback.
 pub(crate) struct Mosquitto {
@@ -50,8 +52,11 @@ impl Mosquitto {
         }
     }
 
-    pub(crate) fn pid(&self) -> u32 {
-        self.process.0.id()
+    /// Stops it for a while: to its clients it is there, and says nothing.
+    pub(crate) fn stall(&self, duration: Duration) {
+        signal(self.process.0.id(), Signal::SIGSTOP);
+        std::thread::sleep(duration);
+        signal(self.process.0.id(), Signal::SIGCONT);
     }
 }
 
