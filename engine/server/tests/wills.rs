@@ -54,22 +54,27 @@ fn a_will_is_published_however_the_connection_is_lost() {
     hold(&[], &tried, |trial| {
         let mut watcher = watcher(trial);
         for version in Version::ALL {
-            for (way, qos) in [
-                ("closed", 0),
-                ("reset", 1),
-                ("fault", 2),
-                ("half", 1),
-                ("silent", 1),
+            for (way, qos, lasts) in [
+                ("closed", 0, false),
+                ("closed", 1, true),
+                ("reset", 1, false),
+                ("fault", 2, true),
+                ("half", 1, false),
+                ("silent", 1, false),
+                ("silent", 2, true),
             ] {
                 let id = format!("{version:?} {way}");
                 let will = Will {
                     qos,
                     ..Will::new("will/t", id.as_bytes())
                 };
-                let hello = with_will(version, &id, will);
-                let keep_alive = u16::from(way == "silent");
+                let hello = match lasts {
+                    true => Hello::lasting(version, &id),
+                    false => Hello::new(version, &id),
+                };
                 let mut client = trial.greet(&Hello {
-                    keep_alive,
+                    keep_alive: u16::from(way == "silent"),
+                    will: Some(will),
                     ..hello
                 });
                 match way {
@@ -137,7 +142,7 @@ fn a_goodbye_drops_the_will() {
 
 #[test]
 fn a_will_waits_for_its_delay_and_not_for_who_returns() {
-    let tried = [Rule::WillEarly, Rule::Takeover];
+    let tried = [Rule::WillEarly];
     hold(&[], &tried, |trial| {
         let mut watcher = watcher(trial);
         let delay = |seconds| property::four(property::WILL_DELAY, seconds);
