@@ -157,7 +157,7 @@ impl Oracle {
                 let numbers = self.log.of_topic(number);
                 reader.checked = numbers.partition_point(|other| *other <= sequence);
             }
-            Way::Again => {}
+            Way::Again => self.counts.count(Kind::Again),
             Way::Unclear => {
                 reader.unclear.insert(sequence);
             }
@@ -318,9 +318,10 @@ fn way(ways: &Ways<'_>, publish: &Publish, message: &Logged, is_own: bool) -> Re
         .map(|reader| reader.retained_last)
         .max()
         .unwrap_or(0);
-    let live = ways
-        .may(message, is_own)
-        .any(|one| !publish.retain || (one.request.retain_as_published && message.draft.retain));
+    let live = ways.may(message, is_own).any(|one| {
+        let is_retained = one.request.retain_as_published && message.draft.retain;
+        !publish.retain || (is_retained && one.qos.min(message.draft.qos) == publish.qos)
+    });
     if live && !publish.retain {
         return Ok(Way::Live);
     }
