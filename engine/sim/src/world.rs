@@ -429,7 +429,9 @@ impl World {
             // What a session had in its outbox when its connection broke.
             Rule::DupOnlyAgain => true,
             // What was kept while its client spoke MQTT 3.
-            Rule::Unchanged | Rule::Expiry => link.is_some_and(|link| link.is_resumed),
+            Rule::Unchanged => link.is_some_and(|link| link.is_resumed),
+            // The same, and what expired while its client took nothing.
+            Rule::Expiry => link.is_some_and(|link| link.was_blocked),
             _ => false,
         }
     }

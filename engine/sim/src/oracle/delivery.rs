@@ -318,10 +318,12 @@ fn way(ways: &Ways<'_>, publish: &Publish, message: &Logged, is_own: bool) -> Re
         .map(|reader| reader.retained_last)
         .max()
         .unwrap_or(0);
-    let live = ways.may(message, is_own).any(|one| {
-        let is_retained = one.request.retain_as_published && message.draft.retain;
-        !publish.retain || (is_retained && one.qos.min(message.draft.qos) == publish.qos)
-    });
+    let may = || ways.may(message, is_own);
+    let is_marked = || may().any(|one| one.request.retain_as_published && message.draft.retain);
+    let live = match publish.retain {
+        false => may().next().is_some(),
+        true => is_marked() && may().any(|one| one.qos.min(message.draft.qos) == publish.qos),
+    };
     if live && !publish.retain {
         return Ok(Way::Live);
     }
