@@ -276,6 +276,11 @@ pub(crate) fn limits(random: &mut Random, packet_bytes_max: usize) -> Limits {
     }
 }
 
+/// Whether a few messages or large ones fill a queue.
+pub(crate) fn has_short_queues(limits: &Limits) -> bool {
+    limits.queue_messages < 100 || limits.queue_bytes < 1 << 16
+}
+
 fn weights(random: &mut Random, is_crowd: bool, without: &[Kind]) -> [u32; Kind::ALL.len()] {
     let mut weights = [0; Kind::ALL.len()];
     for kind in Kind::of(Group::Action) {

@@ -83,6 +83,9 @@ pub struct Bounds {
     pub levels: usize,
     /// Messages that one may be sent before it acknowledges one.
     pub inflight_max: usize,
+    /// Queues are, or were, so short that what moves there when somebody subscribes finds no
+    /// room.
+    pub has_short_queues: bool,
     /// Tables can be full.
     pub is_tight: bool,
     /// The engine is going down.
@@ -291,6 +294,13 @@ impl Oracle {
                 link.sequenced = place + 1;
                 return Some(draft);
             }
+            // A will comes when its connection has ended.
+            if link.is_closed
+                && let Some(will) = link.will.take_if(|will| says(will, message))
+            {
+                self.counts.count(Kind::Will);
+                return Some(will);
+            }
         }
         None
     }
@@ -442,6 +452,7 @@ impl Oracle {
                 // It may have much to catch up with.
                 link.was_blocked = true;
                 link.is_resumed = true;
+                self.counts.count(Kind::Resumed);
                 self.go_on_with(link);
             }
             None if connack.session_present && !is_unknown => {
@@ -621,6 +632,7 @@ impl Oracle {
         let is_excused = link.causes.any()
             || link.is_slow(seen)
             || link.is_unknown
+            || self.bounds.has_short_queues
             || self.bounds.is_tight
             || self.bounds.is_draining;
         match is_excused {
@@ -754,7 +766,9 @@ impl Oracle {
             // At QoS 1 and 2 all classes are alike, and nothing is lost with a connection.
             let may_miss = qos == 0
                 && (*sequence <= link.connected
-                    || TOPICS[topic].policy != Policy::All && link.is_slow(seen));
+                    || TOPICS[topic].policy != Policy::All && link.is_slow(seen)
+                    // Without room a private message at QoS 0 is not kept for anybody.
+                    || self.bounds.is_tight && TOPICS[topic].name.starts_with("user/"));
             let is_unclear = session.readers[topic]
                 .iter()
                 .any(|reader| reader.unclear.contains(sequence));

@@ -5,7 +5,7 @@ use crate::client::Client;
 use crate::engine::{Engine, Entry};
 use crate::kind::{Counts, Group, Kind};
 use crate::network::{Faults, Network, Output, SocketId};
-use crate::options::Options;
+use crate::options::{self, Options};
 use crate::oracle::log::Draft;
 use crate::oracle::{Bounds, Oracle, Seen, Verdict};
 use crate::outside::{Handler, Listener};
@@ -15,7 +15,7 @@ use crate::topics::{FEED_FILTERS, Publisher, TOPICS};
 use crate::trace_hash::TraceHash;
 use ringcast_codec::mqtt::QoS;
 use ringcast_ingest::Draft as Offer;
-use ringcast_referee::{Event, Private, Referee, Rule, Scope, What};
+use ringcast_referee::{Event, Private, Referee, Rule, Scope, Violation, What};
 use ringcast_ring::{Kind as RecordKind, Message};
 use ringcast_shard::Now;
 use std::cell::RefCell;
@@ -72,10 +72,6 @@ const BEGIN_WALL_NANOS: u64 = 1_700_000_000_000_000_000;
 /// How many act as clients, feed and operator.
 const WORKLOADS: usize = 3;
 
-/// Known, and not mended: what a session had put into an outbox and not sent when its
-/// connection broke is sent with DUP on the next.
-const EXCUSED: [Rule; 1] = [Rule::DupOnlyAgain];
-
 /// Notes that are kept.
 const NOTES_MAX: usize = 1_000;
 
@@ -103,6 +99,7 @@ impl World {
             subscriptions: limits.subscriptions_per_connection,
             levels: limits.topic_levels_max,
             inflight_max: limits.inflight_max.into(),
+            has_short_queues: options::has_short_queues(limits),
             is_tight: options.is_tight(),
             is_draining: false,
             input_late_nanos_max: options.input_late_nanos_max(),
@@ -419,9 +416,23 @@ impl World {
             self.oracle.on_output(socket, &output, seen)?;
         }
         let mut violations = self.referee.report().violations().iter();
-        match violations.find(|one| !EXCUSED.contains(&one.rule)) {
+        match violations.find(|one| !self.is_excused(one)) {
             None => Ok(()),
             Some(violation) => Err(format!("the referee: {violation}")),
+        }
+    }
+
+    /// Whether what the referee found is known, and not mended.
+    fn is_excused(&self, violation: &Violation) -> bool {
+        let link = self.oracle.link(SocketId(violation.connection as u32));
+        match violation.rule {
+            // What a session had in its outbox when its connection broke.
+            Rule::DupOnlyAgain => true,
+            // What was kept while its client spoke MQTT 3.
+            Rule::Unchanged => link.is_some_and(|link| link.is_resumed),
+            // The same, and what expired while its client took nothing.
+            Rule::Expiry => link.is_some_and(|link| link.was_blocked),
+            _ => false,
         }
     }
 

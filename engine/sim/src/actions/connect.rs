@@ -2,7 +2,8 @@
 
 use crate::client::Client;
 use crate::oracle::link::{Asks, Causes, Link, State};
-use crate::packets::Connect;
+use crate::oracle::log::Draft;
+use crate::packets::{Connect, Will};
 use crate::random::Random;
 use crate::world::World;
 use ringcast_referee::What;
@@ -12,7 +13,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 const NONE_MAX: usize = 0x1000_0000;
 
 pub(super) fn act(world: &mut World, random: &mut Random) -> Option<String> {
-    let connect = draw(world, random);
+    let mut connect = draw(world, random);
+    connect.will = (!world.options.is_crowd && random.once_in(6)).then(|| will(world, random));
     let (least, most) = world.options.socket_bytes;
     let capacity = random.between(least, most) as usize;
     let socket = world.network.borrow_mut().connect(capacity);
@@ -57,6 +59,17 @@ pub(super) fn act(world: &mut World, random: &mut Random) -> Option<String> {
         connected: 0,
         drafts: Vec::new(),
         sequenced: 0,
+        will: connect.will.as_ref().map(|will| Draft {
+            from: Some(socket),
+            client_id: connect.client_id.clone(),
+            topic: will.topic,
+            payload: will.payload.clone(),
+            qos: will.qos,
+            retain: will.retain,
+            block: Vec::new(),
+            lives: None,
+            may_be_refused: false,
+        }),
         last_sent_nanos: world.now_nanos(),
     });
     let Connect {
@@ -73,6 +86,18 @@ pub(super) fn act(world: &mut World, random: &mut Random) -> Option<String> {
         "{} as {client_id:?}, {version:?}, keep-alive {keep_alive}",
         socket.0
     ))
+}
+
+fn will(world: &mut World, random: &mut Random) -> Will {
+    // Where everybody may publish.
+    let topic = random.place(6);
+    Will {
+        topic,
+        payload: world.payload(topic, 5),
+        qos: random.below(3) as u8,
+        retain: random.once_in(4),
+        delay: 0,
+    }
 }
 
 fn draw(world: &World, random: &mut Random) -> Connect {

@@ -13,6 +13,7 @@ use ringcast_referee::packet::{Properties, Publish, Value, Version, property};
 /// The subscriptions that a message can have come by.
 struct Ways<'a> {
     session: &'a Session,
+    version: Version,
     /// Those that are not answered yet.
     pending: Vec<Subscription>,
     /// The filters whose subscriptions end or change with a request that is not answered,
@@ -36,6 +37,7 @@ impl<'a> Ways<'a> {
         }
         Self {
             session,
+            version: link.version,
             pending: link.pending(&session.unanswered, qos_max),
             unsure,
         }
@@ -155,7 +157,7 @@ impl Oracle {
                 let numbers = self.log.of_topic(number);
                 reader.checked = numbers.partition_point(|other| *other <= sequence);
             }
-            Way::Again => {}
+            Way::Again => self.counts.count(Kind::Again),
             Way::Unclear => {
                 reader.unclear.insert(sequence);
             }
@@ -209,8 +211,7 @@ impl Oracle {
         if !is_flag_right {
             return Err("its RETAIN flag is wrong".to_owned());
         }
-        // A session may have been subscribed to with identifiers that MQTT 3 can not say.
-        match link.version != Version::V5 || identifiers_fit(ways, publish, message, is_own) {
+        match identifiers_fit(ways, publish, message, is_own) {
             true => Ok(()),
             false => Err("its identifiers are others".to_owned()),
         }
@@ -240,9 +241,13 @@ impl Oracle {
         message: &Logged,
         whole: &[u8],
     ) -> Verdict {
-        if publish.properties.has(property::TOPIC_ALIAS) || publish.dup {
-            // Where an alias stands is the server's choice, and what was sent once does not
-            // expire any more.
+        // Where an alias stands is the server's choice, and what was sent once does not
+        // expire any more. Known, and not mended: what is kept for a session while its client
+        // speaks MQTT 3 has no properties when it comes back with MQTT 5.
+        let is_open = publish.properties.has(property::TOPIC_ALIAS)
+            || publish.dup
+            || (link.is_resumed && link.version == Version::V5);
+        if is_open {
             return Ok(());
         }
         let mut list = Properties::default();
@@ -282,6 +287,10 @@ impl Oracle {
 /// Whether a message that came as it was published has the identifiers of the
 /// subscriptions that brought it, in ascending order.
 fn identifiers_fit(ways: &Ways<'_>, publish: &Publish, message: &Logged, is_own: bool) -> bool {
+    if ways.version != Version::V5 {
+        // MQTT 3 can not say those that its session got by MQTT 5.
+        return true;
+    }
     let told: Vec<u32> = identifiers(publish).collect();
     let can_be = |id: &u32| {
         let mut held = ways.may(message, is_own);
@@ -309,9 +318,12 @@ fn way(ways: &Ways<'_>, publish: &Publish, message: &Logged, is_own: bool) -> Re
         .map(|reader| reader.retained_last)
         .max()
         .unwrap_or(0);
-    let live = ways
-        .may(message, is_own)
-        .any(|one| !publish.retain || (one.request.retain_as_published && message.draft.retain));
+    let may = || ways.may(message, is_own);
+    let is_marked = || may().any(|one| one.request.retain_as_published && message.draft.retain);
+    let live = match publish.retain {
+        false => may().next().is_some(),
+        true => is_marked() && may().any(|one| one.qos.min(message.draft.qos) == publish.qos),
+    };
     if live && !publish.retain {
         return Ok(Way::Live);
     }
@@ -331,7 +343,7 @@ fn way(ways: &Ways<'_>, publish: &Publish, message: &Logged, is_own: bool) -> Re
     let identifier = identifiers(publish).next().unwrap_or(0);
     let place = ways.iter().position(|one| {
         one.replays
-            && one.identifier == identifier
+            && (one.identifier == identifier || ways.version != Version::V5)
             && !(is_own && one.request.no_local)
             && sequence <= one.granted
             && !one.replayed.contains(&topic)

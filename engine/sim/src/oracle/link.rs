@@ -66,6 +66,8 @@ pub struct Link {
     pub drafts: Vec<(Draft, Option<u64>)>,
     /// See [`Self::drafts`].
     pub sequenced: usize,
+    /// What is published for it when it ends badly; once.
+    pub will: Option<Draft>,
     /// When it last sent something.
     pub last_sent_nanos: u64,
 }
