@@ -32,7 +32,11 @@ pub(crate) fn assert_lawful_under(
     let kept = settings.iter().find_map(expiry);
     let events = recorder.stop().expect("the recording");
     let scope = Scope {
-        own_topics: own_topics.iter().map(|&topic| topic.to_owned()).collect(),
+        own_topics: ["$SYS/#"]
+            .iter()
+            .chain(own_topics)
+            .map(|&topic| topic.to_owned())
+            .collect(),
         answer_nanos: Some(u64::try_from(ANSWER.as_nanos()).expect("it is short")),
         private: Some(Private {
             prefix: "user/".to_owned(),
