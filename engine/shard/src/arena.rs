@@ -32,7 +32,7 @@ pub(crate) struct ArenaOffset(pub u64);
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct FrameNumber(pub u64);
 
-/// What is known of a frame. 40 bytes.
+/// What is known of a frame. 48 bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Frame {
     /// Where it lies.
@@ -52,8 +52,8 @@ pub(crate) struct Frame {
     pub class: SlowPolicy,
     /// 0 to 2.
     pub qos: u8,
-    /// Whether it dies.
-    pub expires: bool,
+    /// When the message is to be forgotten, in µs since 1970; 0 if never.
+    pub expires_micros: u64,
 }
 
 impl Default for Frame {
@@ -67,7 +67,7 @@ impl Default for Frame {
             q: 0,
             class: SlowPolicy::Queue,
             qos: 0,
-            expires: false,
+            expires_micros: 0,
         }
     }
 }

@@ -97,7 +97,7 @@ impl Settings {
             ("filters", self.filters * (32 + 64 + 16 + 8 + 28 + 3 * 120)),
             // Record, two pages of text, index, value, filters found.
             ("topics", self.topics * (56 + 64 + 16 + 32 + 16)),
-            ("arenas", 2 * (self.arena_bytes + self.arena_frames() * 40)),
+            ("arenas", 2 * (self.arena_bytes + self.arena_frames() * 48)),
             (
                 "messages",
                 self.stored_bytes + self.stored_messages() * (48 + 2 * 64 + 4 * 18),

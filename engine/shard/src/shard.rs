@@ -49,7 +49,7 @@ use crate::stream::{Pieces, Position};
 use crate::topics::Topics;
 use crate::values::Values;
 use crate::wheel::Wheel;
-use crate::window::Flights;
+use crate::window::{Flight, Flights};
 pub use adopt::AdoptError;
 use ringcast_codec::mqtt::PropertyBlock;
 use ringcast_ring::{Consumer, Corrupt, Producer};
@@ -118,6 +118,7 @@ pub struct Shard<Pass> {
     matches: Matches,
     groups: Vec<GroupId>,
     begun: Vec<FrameNumber>,
+    runs: (Vec<Flight>, Vec<Flight>),
     message: Vec<u8>,
     marked: Vec<u8>,
     frame: Vec<u8>,
@@ -273,6 +274,7 @@ impl<Pass> Shard<Pass> {
             matches: Matches::with_capacity(16, 64),
             groups: Vec::with_capacity(64),
             begun: Vec::with_capacity(4_096),
+            runs: (Vec::with_capacity(4_096), Vec::with_capacity(4_096)),
             message: Vec::with_capacity(64 * 1024),
             marked: Vec::with_capacity(64 * 1024),
             frame: Vec::with_capacity(64 * 1024),

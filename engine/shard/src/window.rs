@@ -55,6 +55,16 @@ pub(crate) struct Window {
     next_own: u16,
 }
 
+impl Flight {
+    /// Without what it would be sent again with.
+    pub(crate) fn bare(self) -> Self {
+        Self {
+            delivery: None,
+            ..self
+        }
+    }
+}
+
 /// How many identifiers each half has; the shared ones begin with 1, the others behind.
 const SHARED_IDS: u16 = 32_767;
 const OWN_IDS: u16 = 32_768;
@@ -106,15 +116,19 @@ impl Window {
         flight
     }
 
-    /// A frame with a shared identifier was begun. `false` if there is no memory.
+    /// Frames with shared identifiers were begun, the first of which has this number. `false`
+    /// if there is no memory for all of them.
     #[must_use]
-    pub(crate) fn push_shared(&mut self, q: u64, flight: Flight, flights: &mut Flights) -> bool {
+    pub(crate) fn push_shared(&mut self, q: u64, run: &[Flight], flights: &mut Flights) -> bool {
         debug_assert!(self.allows(q) && !self.is_resending());
         if self.shared == 0 {
             self.oldest = q;
         }
-        let pushed = self.push(flight, flights);
-        self.shared += u16::from(pushed);
+        let pushed = flights.extend(&mut self.flights, run);
+        if pushed {
+            self.shared += run.len() as u16;
+            self.sent += run.len() as u16;
+        }
         pushed
     }
 
@@ -228,7 +242,7 @@ mod tests {
                         if window.room() > 0 && is_free {
                             let id = shared_id(q);
                             prop_assert!(model.iter().all(|(used, _)| *used != id.get()));
-                            prop_assert!(window.push_shared(q, flight(id), &mut flights));
+                            prop_assert!(window.push_shared(q, &[flight(id)], &mut flights));
                             model.push((id.get(), Some(q)));
                             sent += 1;
                         }

@@ -159,10 +159,9 @@ impl<Pass> Shard<Pass> {
         } = publish;
         self.properties.clear();
         self.properties.push_forwarded(properties);
-        let lives = properties.message_expiry_interval().map(u64::from);
         let about = About {
             sequence: frame.sequence,
-            expires_micros: lives.map_or(0, |s| frame.ingest_micros + s * 1_000_000),
+            expires_micros: frame.expires_micros,
             qos: frame.qos,
             retain,
             // Its frame was for those who get it, whoever published it.

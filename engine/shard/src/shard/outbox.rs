@@ -343,22 +343,32 @@ impl<Pass> Shard<Pass> {
     /// A session was sent a frame that others have too, or the beginning of it.
     pub(super) fn take_off_shared(&mut self, id: SessionId, form: usize, number: FrameNumber) {
         let frame = self.arenas[form].frame(number);
-        let (q, qos, body) = (self.q_of(frame), frame.qos, frame.body);
+        let (q, flight) = (self.q_of(frame), self.flight_of(frame));
+        self.take_off_run(id, q, &[flight], &[flight.bare()]);
+    }
+
+    /// What is noted of a frame of a stream for who acknowledges it.
+    pub(super) fn flight_of(&self, frame: &Frame) -> Flight {
+        Flight {
+            packet_id: shared_id(self.q_of(frame)).get(),
+            awaits: awaits(frame.qos),
+            delivery: DeliveryId::from_body(frame.body),
+        }
+    }
+
+    /// A session was sent these, the first of which has this number: with what they may be
+    /// sent again with, which has one user more then, or bare, if it does not last.
+    pub(super) fn take_off_run(&mut self, id: SessionId, q: u64, run: &[Flight], bare: &[Flight]) {
         let session = self.sessions.get_mut(id);
-        let is_kept = session.is_persistent();
-        let delivery = DeliveryId::from_body(body).filter(|_| is_kept);
-        if is_kept && delivery.is_none() {
+        let is_persistent = session.is_persistent();
+        let flights = if is_persistent { run } else { bare };
+        let is_whole = !is_persistent || run.iter().all(|flight| flight.delivery.is_some());
+        if !is_whole || !session.window.push_shared(q, flights, &mut self.flights) {
             self.break_session(id);
             return;
         }
-        let flight = Flight {
-            packet_id: shared_id(q).get(),
-            awaits: awaits(qos),
-            delivery: delivery.map(|delivery| self.deliveries.share(delivery)),
-        };
-        let pushed = session.window.push_shared(q, flight, &mut self.flights);
-        if !pushed {
-            self.fail_flight(id, flight);
+        for delivery in flights.iter().filter_map(|flight| flight.delivery) {
+            self.deliveries.share(delivery);
         }
     }
 

@@ -330,7 +330,10 @@ impl<Pass> Shard<Pass> {
             }
             let form = self.flows.get(found.cohort).wire_form;
             match self.frame_for(found, form, message) {
-                Ok(Some(number)) => self.append_frame(found.cohort, form, number),
+                Ok(Some(number)) => {
+                    self.keep_body(found, form, number, message);
+                    self.append_frame(found.cohort, form, number);
+                }
                 Ok(None) => {}
                 Err(Busy) => return false,
             }
@@ -371,10 +374,9 @@ impl<Pass> Shard<Pass> {
         if frame.qos > 0 {
             flow.acknowledged = head;
         }
-        if frame.expires {
+        if frame.expires_micros > 0 {
             flow.dying = head;
         }
-        let is_kept = frame.qos > 0 && flow.persistent > 0;
         let apart = flow.roster.apart().len();
         let receivers = flow.roster.len() - flow.roster.lagging().len();
         if apart > 0 && head.0 - flow.looked.0 > self.settings.limits.lag_bytes / 4 {
@@ -386,8 +388,25 @@ impl<Pass> Shard<Pass> {
         }
         self.counters.appends += 1;
         self.counters.deliveries += receivers as u64;
-        if is_kept && self.body_of(form as usize, number).is_none() {
-            self.counters.not_kept += 1;
+    }
+
+    /// What sessions that outlive their connections may be sent again is stored, with all
+    /// that its frame may not say.
+    fn keep_body(
+        &mut self,
+        found: Match,
+        form: WireForm,
+        number: FrameNumber,
+        message: &Message<'_>,
+    ) {
+        let Frame { qos, body, .. } = *self.arenas[form as usize].frame(number);
+        let is_kept = qos > 0 && self.flows.get(found.cohort).persistent > 0;
+        if !is_kept || body > 0 {
+            return;
+        }
+        if let Some(delivery) = self.delivery_for(found, message) {
+            let delivery = self.deliveries.share(delivery);
+            self.arenas[form as usize].set_body(number, delivery.to_body());
         }
     }
 
@@ -556,7 +575,7 @@ impl<Pass> Shard<Pass> {
             q: self.routing.identified as u32,
             class,
             qos,
-            expires: message.expires_micros > 0,
+            expires_micros: message.expires_micros,
             ..Frame::default()
         };
         let packet_id = (qos > 0).then(|| shared_id(self.routing.identified));

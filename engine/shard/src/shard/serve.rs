@@ -148,7 +148,7 @@ impl<Pass> Shard<Pass> {
         next.is_some_and(|(number, begin)| {
             let frame = arena.frame(number);
             let age_micros = self.now.wall_micros().saturating_sub(frame.ingest_micros);
-            begin == connection.cursor && frame.expires && age_micros > 1_000_000
+            begin == connection.cursor && frame.expires_micros > 0 && age_micros > 1_000_000
         })
     }
 

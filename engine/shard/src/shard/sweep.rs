@@ -184,7 +184,9 @@ impl<Pass> Shard<Pass> {
             return;
         }
         let mut begun = std::mem::take(&mut self.begun);
+        let (mut run, mut bare) = std::mem::take(&mut self.runs);
         let mut of = None;
+        let mut first = 0;
         for at in 0..self.sweeping.len() {
             let (key, tag, outcome) = self.sweeping.outcome(at).expect("so many are there");
             if !tag.is_acknowledged {
@@ -195,15 +197,21 @@ impl<Pass> Shard<Pass> {
             let between = tag.from..Position(tag.from.0 + outcome.sent as u64);
             if of != Some((cohort, between.clone())) {
                 self.frames_begun(cohort, between.clone(), &mut begun);
-                begun.retain(|number| self.frame_of(cohort, *number).qos > 0);
+                let frames = begun.iter().map(|number| self.frame_of(cohort, *number));
+                let mut frames = frames.filter(|frame| frame.qos > 0).peekable();
+                first = frames.peek().map_or(0, |frame| self.q_of(frame));
+                run.clear();
+                run.extend(frames.map(|frame| self.flight_of(frame)));
+                bare.clear();
+                bare.extend(run.iter().map(|flight| flight.bare()));
                 of = Some((cohort, between));
             }
-            let form = self.flows.get(cohort).wire_form as usize;
-            for number in &begun {
-                self.take_off_shared(id, form, *number);
+            if !run.is_empty() {
+                self.take_off_run(id, first, &run, &bare);
             }
         }
         begun.clear();
         self.begun = begun;
+        self.runs = (run, bare);
     }
 }
