@@ -432,6 +432,8 @@ impl World {
             Rule::Unchanged => link.is_some_and(|link| link.is_resumed),
             // The same, and what expired while its client took nothing.
             Rule::Expiry => link.is_some_and(|link| link.was_blocked),
+            // Whoever takes slowly what it is owed is not read meanwhile, and so not silent.
+            Rule::KeepAlive => link.is_some_and(|link| link.was_blocked),
             _ => false,
         }
     }
@@ -733,9 +735,7 @@ fn scope(options: &Options) -> Scope {
             prefix: "user/".to_owned(),
             everything: Vec::new(),
         }),
-        // Whoever takes nothing of what it is owed is not read, so that nobody knows
-        // whether it is silent, and closed after half a minute.
-        slack_nanos: 35_000_000_000 + 4 * options.late_nanos_max(),
+        slack_nanos: 2_000_000_000 + 4 * options.late_nanos_max(),
         answer_nanos: None,
     }
 }
