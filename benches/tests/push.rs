@@ -83,12 +83,12 @@ fn the_relay_does_all_that_it_can() {
 
 /// A broker with queues and policies of its own: the probe's checks hold for it, too.
 #[test]
-fn mosquitto_bears_those_who_stall_lag_and_churn() {
+fn mosquitto_bears_those_who_acknowledge_stall_lag_and_churn() {
     if !is_mosquitto_there() {
         println!("skipped: mosquitto is not installed (apt-get install mosquitto)");
         return;
     }
-    let only = "watch-lists,latency,stalled,laggards,memory,storm";
+    let only = "acknowledged,watch-lists,latency,stalled,laggards,memory,storm";
     let rows = rows("mosquitto", &["--beside", "mosquitto", "--only", only]);
     let of = |who: &str| {
         let mut rows = rows.iter().filter(|((_, by), _)| by == who);
@@ -97,6 +97,9 @@ fn mosquitto_bears_those_who_stall_lag_and_churn() {
     assert_eq!(of("mosquitto, 5 stall")["connected"], 5.0);
     assert_eq!(of("mosquitto, 100 lag")["connected"], 100.0);
     assert!(of("mosquitto, 16 churn")["cycles"] > 0.0);
+    for qos in ["mosquitto, QoS 0", "mosquitto, QoS 1"] {
+        assert!(of(qos)["deliveries"] > 0.0 && of(qos)["server's time"] > 0.0);
+    }
     let idle = "2000 idle with 5 of 1000 topics".to_owned();
     assert!(rows[&(idle, "mosquitto".to_owned())]["each"] > 0.0);
 }

@@ -189,5 +189,15 @@ mod tests {
         assert_eq!(form.read(message), None);
         assert_eq!(form.read(b"head1"), None);
         assert_eq!(form.read(b"he"), None);
+        // With an identifier at the end of the head, which may be any, the rest is still compared.
+        let form = Form::new(1, |_| b"head__".to_vec(), 30, b"tail").with_packet_id();
+        assert_eq!(form.packet_id(), Some(4..6));
+        let mut message = Vec::new();
+        let stamp = Stamp { topic: 0, ..stamp };
+        form.write(stamp, &mut message);
+        message[4..6].copy_from_slice(&[1, 2]);
+        assert_eq!(form.read(&message), Some(stamp));
+        message[3] ^= 1;
+        assert_eq!(form.read(&message), None);
     }
 }

@@ -1,6 +1,6 @@
 //! The probe in front of servers that do as they should, and of servers that do not.
 
-use super::acknowledgements::{PUBACK_BYTES, puback};
+use super::acknowledgements::puback;
 use super::publisher::Publisher;
 use super::{
     Beside, Dialect, Interest, Moment, Pace, Run, Target, Wanted, Workload, outstanding,
@@ -14,12 +14,14 @@ use ringcast_codec::mqtt::{
     Connack, Connect, Decoder, Kind, Packet, Properties, ReasonCode, ReasonCodes, Sender, Suback,
     Version,
 };
+use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -387,10 +389,12 @@ fn a_publisher_is_answered_each_message() {
         for _ in 0..3 {
             publisher.publish(0, 0);
         }
+        let deadline = Instant::now() + Duration::from_secs(20);
         let fault = loop {
             if let Err(fault) = publisher.flush() {
                 break fault;
             }
+            assert!(Instant::now() < deadline, "it is taken for right");
         };
         let Error::Refused { answer } = fault else {
             panic!("a refusal was not noticed: {fault:?}");
@@ -507,33 +511,28 @@ fn a_server_that_speaks_other_mqtt_is_an_error() {
     assert!(answer.starts_with("Suback: "), "{answer}");
 }
 
-/// A server at QoS 1 in a thread of the test, and what its subscribers acknowledged.
+/// A server at QoS 1 in a thread of the test.
 struct Acknowledged {
     local: Local,
-    counts: Arc<Counts>,
+    /// Its ends of the subscribers' connections, when all are there.
+    ends: Receiver<Vec<TcpStream>>,
+    /// Messages that came.
+    came: Arc<AtomicU64>,
+    /// How many had, whenever its processor time was asked for.
+    looks: RefCell<Vec<u64>>,
 }
 
-/// Of all its subscribers.
-#[derive(Debug, Default)]
-struct Counts {
-    sent: AtomicU64,
-    acknowledged: AtomicU64,
-    /// The most that were sent and not acknowledged.
-    unacknowledged_max: AtomicU64,
-    /// Something else than the next PUBACK came.
-    is_wrong: AtomicBool,
-}
-
-/// Accepts subscribers and a publisher once. Forwards each message after some mischief, with
-/// identifiers of its own, and answers it; each acknowledgement must be that of the next
-/// message.
+/// Accepts subscribers and a publisher once. Answers each message and forwards it after some
+/// mischief, with an identifier of its own.
 fn start_acknowledged(interest: Interest, granted: ReasonCode, mischief: Mischief) -> Acknowledged {
     let (listener, address) = listener();
-    let dialect = Dialect::MqttAcknowledged;
-    let form = dialect.forms(interest, PAYLOAD_BYTES).published;
+    let form = Dialect::MqttAcknowledged
+        .forms(interest, PAYLOAD_BYTES)
+        .published;
     let place = form.packet_id().expect("it has one");
-    let counts = Arc::new(Counts::default());
-    let shared = Arc::clone(&counts);
+    let (give_ends, ends) = channel();
+    let came = Arc::new(AtomicU64::new(0));
+    let counted = Arc::clone(&came);
     thread::spawn(move || {
         let mut streams: Vec<_> = (0..=SUBSCRIBERS)
             .map(|number| {
@@ -543,26 +542,19 @@ fn start_acknowledged(interest: Interest, granted: ReasonCode, mischief: Mischie
             })
             .collect();
         let mut publisher = streams.pop().expect("the last one");
-        for stream in &streams {
-            let stream = stream.try_clone().expect("there are descriptors");
-            let counts = Arc::clone(&shared);
-            thread::spawn(move || count_acknowledgements(stream, &counts));
-        }
+        let clones = streams.iter().map(TcpStream::try_clone);
+        let _ = give_ends.send(clones.map(|end| end.expect("is open")).collect());
         let mut message = vec![0; form.bytes()];
         for sequence in 0.. {
             if publisher.read_exact(&mut message).is_err() {
                 break;
             }
-            let number: [u8; 2] = message[place.clone()].try_into().expect("two bytes");
-            assert_eq!(u16::from_be_bytes(number), sequence as u16 + 1);
-            let _ = publisher.write_all(&puback(sequence as u16 + 1));
+            counted.fetch_add(1, Relaxed);
+            let answer = puback(u16::from_be_bytes([message[14], message[15]]));
+            let _ = publisher.write_all(&answer);
             message[place.clone()].copy_from_slice(&own_id(sequence).to_be_bytes());
             let bytes = mischief(sequence, &message).expect("it goes on");
-            shared.wait_for_quota();
             for subscriber in &mut streams {
-                let sent = shared.sent.fetch_add(1, Relaxed) + 1;
-                let unacknowledged = sent - shared.acknowledged.load(Relaxed);
-                shared.unacknowledged_max.fetch_max(unacknowledged, Relaxed);
                 let _ = subscriber.write_all(&bytes);
             }
         }
@@ -572,38 +564,17 @@ fn start_acknowledged(interest: Interest, granted: ReasonCode, mischief: Mischie
         dialect: Dialect::Mqtt,
         interest,
     };
-    Acknowledged { local, counts }
+    Acknowledged {
+        local,
+        ends,
+        came,
+        looks: RefCell::default(),
+    }
 }
 
-/// Messages that it sends to each before it waits.
-const UNACKNOWLEDGED_MAX: u64 = 200;
-
-/// The server's identifiers come round soon, as far as they are free.
+/// The server's identifiers come round soon.
 fn own_id(sequence: u64) -> u16 {
     (1_000 + sequence % 600) as u16
-}
-
-fn count_acknowledgements(mut stream: TcpStream, counts: &Counts) {
-    let mut bytes = [0; PUBACK_BYTES];
-    for sequence in 0.. {
-        if stream.read_exact(&mut bytes).is_err() {
-            return;
-        }
-        if bytes != puback(own_id(sequence)) {
-            counts.is_wrong.store(true, Relaxed);
-        }
-        counts.acknowledged.fetch_add(1, Relaxed);
-    }
-}
-
-impl Counts {
-    /// As servers do, it sends no more until some of it is acknowledged.
-    fn wait_for_quota(&self) {
-        let most = UNACKNOWLEDGED_MAX * SUBSCRIBERS as u64;
-        while self.sent.load(Relaxed) - self.acknowledged.load(Relaxed) >= most {
-            thread::sleep(Duration::from_millis(1));
-        }
-    }
 }
 
 impl Acknowledged {
@@ -614,15 +585,31 @@ impl Acknowledged {
         }
     }
 
-    /// Waits until each delivery of so many messages is acknowledged, as it must be.
-    fn wait_for_all(&self, deliveries: u64) {
-        let deadline = Instant::now() + Duration::from_secs(20);
-        while self.counts.acknowledged.load(Relaxed) < deliveries {
-            assert!(Instant::now() < deadline, "{:?}", self.counts);
-            thread::sleep(Duration::from_millis(1));
+    /// Each of these must have been told the same of so many messages.
+    fn check(ends: &mut [TcpStream], messages: u64) {
+        let due: Vec<_> = (0..messages).flat_map(|m| puback(own_id(m))).collect();
+        let mut told = vec![0; due.len()];
+        for end in ends {
+            end.set_read_timeout(Some(Duration::from_secs(20)))
+                .expect("it is one");
+            end.read_exact(&mut told).expect("all are acknowledged");
+            assert_eq!(told, due);
         }
-        assert_eq!(self.counts.acknowledged.load(Relaxed), deliveries);
-        assert!(!self.counts.is_wrong.load(Relaxed));
+    }
+}
+
+impl Target for Acknowledged {
+    fn address(&self) -> SocketAddr {
+        self.local.address()
+    }
+
+    fn dialect(&self) -> Dialect {
+        self.local.dialect()
+    }
+
+    fn cpu_nanos(&self) -> Option<u64> {
+        self.looks.borrow_mut().push(self.came.load(Relaxed));
+        Some(0)
     }
 }
 
@@ -630,13 +617,15 @@ const UNSPOILT: Mischief = |_, message| Some(message.to_vec());
 
 #[test]
 fn each_delivery_at_qos_1_is_acknowledged_once_and_in_order() {
-    for interest in [Interest::Topic, Interest::Wildcard { topics: 3 }] {
+    let list = Interest::WatchLists { topics: 1, each: 1 };
+    for interest in [Interest::Topic, Interest::Wildcard { topics: 3 }, list] {
         let server = start_acknowledged(interest, ReasonCode::GrantedQos1, UNSPOILT);
-        let mut run = Run::connect(&server.local, &server.workload()).expect("it is right");
+        let mut run = Run::connect(&server, &server.workload()).expect("it is right");
         let throughput = outstanding(&mut run, 8, NANOS, 0).expect("it is right");
         assert!(throughput.figures()[0].value > 0.0);
         assert_eq!(run.publisher.unanswered(), 0);
-        server.wait_for_all(run.subscribers.delivered());
+        let mut ends = server.ends.recv().expect("all are there");
+        Acknowledged::check(&mut ends, run.publisher.published());
     }
 }
 
@@ -644,36 +633,47 @@ fn each_delivery_at_qos_1_is_acknowledged_once_and_in_order() {
 fn what_is_withheld_is_acknowledged_when_it_is_released() {
     const MESSAGES: u64 = 50;
     let server = start_acknowledged(Interest::Topic, ReasonCode::GrantedQos1, UNSPOILT);
-    let mut run = Run::connect(&server.local, &server.workload()).expect("it is right");
+    let mut run = Run::connect(&server, &server.workload()).expect("it is right");
+    let mut ends = server.ends.recv().expect("all are there");
     run.subscribers.withhold_acknowledgements();
-    let due = MESSAGES * SUBSCRIBERS as u64;
-    while run.subscribers.delivered() < due {
-        if run.publisher.published() < MESSAGES {
-            run.publish(run.now);
-        }
+    for _ in 0..MESSAGES {
+        run.publish(run.now);
+    }
+    while run.complete() < MESSAGES {
         run.turn(|_| {}).expect("it is right");
+    }
+    for end in &mut ends {
+        end.set_nonblocking(true).expect("it is one");
+        let told = end.read(&mut [0]).map_err(|error| error.kind());
+        assert_eq!(told, Err(ErrorKind::WouldBlock));
+        end.set_nonblocking(false).expect("it is one");
     }
     assert!(!run.subscribers.has_acknowledged());
     run.subscribers.release_acknowledgements();
     run.drain(|_| {}).expect("it is right");
-    server.wait_for_all(due);
-    assert_eq!(server.counts.unacknowledged_max.load(Relaxed), due);
+    Acknowledged::check(&mut ends, MESSAGES);
 }
 
-/// Or else the server would wait for acknowledgements, and the probe for messages.
+/// Or else a server would wait for acknowledgements, and the probe for messages.
 #[test]
 fn no_more_is_withheld_than_a_server_bears() {
+    const MOST: u64 = 200;
     let server = start_acknowledged(Interest::Topic, ReasonCode::GrantedQos1, UNSPOILT);
-    let mut run = Run::connect(&server.local, &server.workload()).expect("it is right");
-    outstanding_unacknowledged(&mut run, 8, 5 * NANOS, UNACKNOWLEDGED_MAX).expect("it is right");
-    server.wait_for_all(run.subscribers.delivered());
+    let mut run = Run::connect(&server, &server.workload()).expect("it is right");
+    // Long enough for many more.
+    outstanding_unacknowledged(&mut run, 8, 50 * NANOS, MOST).expect("it is right");
+    let looks = server.looks.borrow();
+    let &[begin, end] = looks.as_slice() else {
+        panic!("figures begin and end: {looks:?}");
+    };
+    assert!(end - begin <= MOST, "{looks:?}");
 }
 
 #[test]
 fn a_wrong_delivery_at_qos_1_is_an_error() {
     let fault = |mischief: Mischief| {
         let server = start_acknowledged(Interest::Topic, ReasonCode::GrantedQos1, mischief);
-        match server.workload().run(&server.local, NANOS) {
+        match server.workload().run(&server, NANOS) {
             Err(Error::Delivery { fault, .. }) => fault,
             other => panic!("a wrong delivery was not noticed: {other:?}"),
         }
@@ -702,7 +702,7 @@ fn a_wrong_delivery_at_qos_1_is_an_error() {
 #[test]
 fn who_is_granted_less_than_qos_1_is_refused() {
     let server = start_acknowledged(Interest::Topic, ReasonCode::Success, UNSPOILT);
-    let outcome = server.workload().run(&server.local, NANOS);
+    let outcome = server.workload().run(&server, NANOS);
     let Err(Error::Refused { answer }) = outcome else {
         panic!("it was not noticed: {outcome:?}");
     };

@@ -111,6 +111,14 @@ mod tests {
             assert!(!transcript.holds(count - 10, &spoilt), "byte {at}");
             spoilt[at] ^= 1;
         }
+        // If the spoilt bytes are what the server chooses, they are right; others are not.
+        spoilt[form.bytes() + 12] ^= 1;
+        transcript.adopt_packet_ids(count - 10, &spoilt, &(12..14));
+        assert!(transcript.holds(count - 10, &spoilt));
+        assert!(!transcript.holds(count - 10, from(count - 10)));
+        transcript.adopt_packet_ids(count - 10, from(count - 10), &(12..14));
+        transcript.adopt_packet_ids(0, from(0), &(12..14));
+        spoilt[form.bytes() + 12] ^= 1;
         assert!(transcript.holds(count - 10, &spoilt));
     }
 }

@@ -229,7 +229,7 @@ impl Churners {
         match answer {
             Answer::Nothing => return Ok(false),
             Answer::Subscribe => {
-                one.say(&mqtt::subscribe_packet(wanted, QoS::AtMostOnce), moment.now)?
+                one.say(&mqtt::subscribe_packet(wanted, QoS::AtMostOnce), moment.now)?;
             }
             Answer::Unsubscribe => {
                 one.say(&mqtt::unsubscribe_packet(wanted), moment.now)?;

@@ -129,6 +129,19 @@ cases! {
         s.wait(3603);
         s.join_with(2, &v5("a").kept(), bad);
     };
+    session_present_of_one_that_was_never_answered: SessionPresent, |s, bad| {
+        s.join(1, &v5("a"));
+        s.event(2, What::Opened);
+        let kept = v5("a").kept();
+        s.client(2, if bad { v5("a").bytes() } else { kept.bytes() });
+        s.event(2, What::Reset);
+        s.close(1);
+        s.wait(3000);
+        s.join_with(3, &kept, true);
+        // Whatever that was, from here on it is known.
+        s.close(3);
+        s.join_with(4, &kept, true);
+    };
     session_kept: SessionKept, |s, bad| {
         s.join(1, &v5("a").kept());
         s.close(1);
@@ -512,6 +525,16 @@ cases! {
         s.subscribe_with(1, 5, 1, "t", 0, &[11, 5]);
         s.client(1, message(5, "t", "x"));
         s.server(1, message(5, "t", "x").with(if bad { vec![] } else { vec![11, 5] }));
+    };
+    subscription_identifier_that_only_mqtt_5_can_say: SubscriptionIdentifier, |s, bad| {
+        s.join(1, &v5("a").kept());
+        s.subscribe_with(1, 5, 1, "t", 0, &[11, 5]);
+        s.client(1, message(5, "t", "x"));
+        s.server(1, message(5, "t", "x").with(if bad { vec![11, 6] } else { vec![11, 5] }));
+        s.close(1);
+        s.join_with(2, &v4("a").kept(), true);
+        s.client(2, message(4, "t", "y"));
+        s.server(2, message(4, "t", "y"));
     };
     qos_above_published: Qos, |s, bad| {
         s.join(1, &v4("a"));

@@ -9,27 +9,39 @@
 mod support;
 
 use ringcast_codec::mqtt::{
-    Packet, PacketId, Properties, QoS, Subscribe, SubscriptionBlock, SubscriptionOptions,
-    TopicFilter, Version,
+    Acknowledge, Packet, PacketId, Properties, QoS, Subscribe, SubscriptionBlock,
+    SubscriptionOptions, TopicFilter, Version,
 };
-use ringcast_shard::Settings;
+use ringcast_ring::Message;
+use ringcast_shard::{Limits, Settings};
 use std::process::{Command, ExitCode};
-use support::{World, connect, encoded, tiny};
+use support::{Peer, World, connect, encoded, tiny};
 
 /// What is counted: a world, and the most that a message may cost there. Compilers differ by
 /// some percent.
-const CASES: [(&str, u64); 6] = [
+const CASES: [(&str, u64); 9] = [
     ("one cohort", 5_000),
     ("one cohort, 10000 in lag", 5_000),
     ("1000 cohorts", 800_000),
     ("1000 cohorts, each in lag", 200_000),
     ("10000 filters of 100000 topics", 5_000),
     ("many topics", 5_000),
+    (AT_MOST_ONCE, 5_000),
+    (AT_LEAST_ONCE, 18_000),
+    (ACKNOWLEDGED, 80_000),
 ];
 
+/// A burst in each turn to one cohort: at QoS 0, at QoS 1 as long as nobody acknowledges
+/// anything, and acknowledged, each burst with one send.
+const AT_MOST_ONCE: &str = "64 at once to 100 members";
+const AT_LEAST_ONCE: &str = "64 at once to 100 members, QoS 1";
+const ACKNOWLEDGED: &str = "64 at once to 100 members, QoS 1, acknowledged";
+const MEMBERS: u32 = 100;
+const BURST: u32 = 64;
+
 /// Messages before those that are counted, and so many more.
-const BEFORE: u32 = 4_000;
-const COUNTED: u32 = 4_000;
+const BEFORE: u32 = 63 * BURST;
+const COUNTED: u32 = 63 * BURST;
 
 fn main() -> ExitCode {
     let arguments: Vec<_> = std::env::args().skip(1).collect();
@@ -55,6 +67,21 @@ fn main() -> ExitCode {
     let more = beside.saturating_sub(alone);
     println!("10000 in lag cost {more} instructions a message more");
     assert!(more < 500, "they cost something each");
+    let of = |case| {
+        let (_, cost) = CASES
+            .iter()
+            .zip(&costs)
+            .find(|((name, _), _)| *name == case)?;
+        Some(*cost as f64 / f64::from(MEMBERS))
+    };
+    let deliveries = [AT_MOST_ONCE, AT_LEAST_ONCE, ACKNOWLEDGED].map(of);
+    let [plain, pushed, acknowledged] = deliveries.map(|cost| cost.expect("is a case"));
+    println!(
+        "a delivery costs {plain:.1} instructions at QoS 0, {:.1} more at QoS 1, {:.1} more to be \
+         acknowledged",
+        pushed - plain,
+        acknowledged - pushed
+    );
     println!("{} passed, 0 failed", CASES.len());
     ExitCode::SUCCESS
 }
@@ -84,13 +111,21 @@ fn run(case: &str, messages: u32) {
         subscriptions: 40_000,
         topics: 120_000,
         arena_bytes: 4 << 20,
+        flight_bytes: 16 << 20,
         outbox_bytes: 16 << 20,
         input_bytes: 16 << 20,
+        limits: Limits {
+            inflight_max: 16_384,
+            ..tiny().limits
+        },
         ..tiny()
     });
     world.wire.takers_from = Some(0);
     let mut topics = vec!["conflate/a".to_owned()];
     match case {
+        AT_MOST_ONCE | AT_LEAST_ONCE | ACKNOWLEDGED => {
+            return run_bursts(&mut world, case, messages);
+        }
         "one cohort" => join(&mut world, 10, |_| vec!["conflate/#".into()]),
         "one cohort, 10000 in lag" => {
             join(&mut world, 10_000, |_| vec!["conflate/#".into()]);
@@ -123,13 +158,70 @@ fn run(case: &str, messages: u32) {
     push(&mut world, &topics, messages);
 }
 
+/// Messages in bursts to one cohort.
+fn run_bursts(world: &mut World, case: &str, messages: u32) {
+    let qos = match case {
+        AT_MOST_ONCE => QoS::AtMostOnce,
+        _ => QoS::AtLeastOnce,
+    };
+    let peers = join_at(world, MEMBERS, qos, |_| vec!["conflate/#".into()]);
+    let message = Message {
+        topic: b"conflate/a",
+        payload: &[b'x'; 128],
+        qos: qos as u8,
+        ..Message::default()
+    };
+    let mut pubacks = Vec::new();
+    for number in 1..=messages {
+        assert!(world.feed_message(message), "the shard keeps up");
+        pubacks.extend(puback(number));
+        if !number.is_multiple_of(BURST) {
+            continue;
+        }
+        while world.bare_turn() {}
+        if case == ACKNOWLEDGED {
+            for &peer in &peers {
+                world.wire.write(peer, &pubacks);
+            }
+            while world.bare_turn() {}
+        }
+        pubacks.clear();
+    }
+    let acknowledged = match case {
+        ACKNOWLEDGED => messages * MEMBERS,
+        _ => 0,
+    };
+    assert_eq!(world.shard.counters().acknowledged, u64::from(acknowledged));
+}
+
+/// The PUBACK of the message with this number, counted from 1, of those that the shard has
+/// identified.
+fn puback(number: u32) -> Vec<u8> {
+    let packet_id = PacketId::new((1 + number % 32_767) as u16).expect("is not zero");
+    encoded(
+        Version::V5,
+        &Packet::Puback(Acknowledge::success(packet_id)),
+    )
+}
+
 /// So many clients, each with its filters.
 fn join(world: &mut World, count: u32, filters: impl Fn(u32) -> Vec<String>) {
+    join_at(world, count, QoS::AtMostOnce, filters);
+}
+
+/// The same, who get what they get at this QoS at most.
+fn join_at(
+    world: &mut World,
+    count: u32,
+    qos: QoS,
+    filters: impl Fn(u32) -> Vec<String>,
+) -> Vec<Peer> {
+    let mut peers = Vec::new();
     for number in 0..count {
         let mut block = SubscriptionBlock::new();
         for filter in filters(number) {
             let filter = TopicFilter::new(&filter).expect("is one");
-            block.push(filter, SubscriptionOptions::at_most(QoS::AtMostOnce));
+            block.push(filter, SubscriptionOptions::at_most(qos));
         }
         let packet = Packet::Subscribe(Subscribe {
             packet_id: PacketId::new(1).expect("is not zero"),
@@ -138,12 +230,13 @@ fn join(world: &mut World, count: u32, filters: impl Fn(u32) -> Vec<String>) {
         });
         let version = Version::V5;
         let id = format!("client {count} {number}");
-        world.connect(&connect(version, &id), &encoded(version, &packet));
+        peers.push(world.connect(&connect(version, &id), &encoded(version, &packet)));
         if number % 64 == 63 {
             while world.bare_turn() {}
         }
     }
     while world.bare_turn() {}
+    peers
 }
 
 /// All who are there fall into lag.

@@ -3,7 +3,8 @@
 use crate::network::{Network, SocketId, Taken};
 use crate::packets;
 use crate::random::Random;
-use ringcast_referee::packet::Version;
+use ringcast_referee::decode;
+use ringcast_referee::packet::{Packet, Side, Version};
 use std::collections::VecDeque;
 
 /// One connection of a client.
@@ -26,7 +27,10 @@ pub struct Client {
     /// The server's end has been seen.
     pub is_over: bool,
     unsent: VecDeque<u8>,
-    next_id: u16,
+    /// What it has taken of a packet that is not whole.
+    inbox: Vec<u8>,
+    /// What it has to acknowledge.
+    owes: Vec<(u8, u16)>,
 }
 
 impl Client {
@@ -43,7 +47,8 @@ impl Client {
             has_left: false,
             is_over: false,
             unsent: VecDeque::new(),
-            next_id: 1,
+            inbox: Vec::new(),
+            owes: Vec::new(),
         }
     }
 
@@ -51,13 +56,6 @@ impl Client {
     #[must_use]
     pub fn is_active(&self) -> bool {
         !self.is_dead && !self.has_left && !self.is_over
-    }
-
-    /// A packet identifier that it does not use.
-    pub fn packet_id(&mut self) -> u16 {
-        let id = self.next_id;
-        self.next_id = id.checked_add(1).unwrap_or(1);
-        id
     }
 
     /// Puts bytes behind what it has to send.
@@ -95,13 +93,57 @@ impl Client {
     /// Takes what has arrived, at most so many bytes. Returns whether anything had.
     pub fn take_at_most(&mut self, network: &mut Network, most: usize) -> bool {
         match network.client_takes(self.socket, most) {
-            Taken::Bytes(_) => true,
+            Taken::Bytes(bytes) => {
+                self.read(&bytes);
+                true
+            }
             Taken::Nothing => false,
             Taken::End | Taken::Reset => {
                 network.client_closes(self.socket);
                 !std::mem::replace(&mut self.is_over, true)
             }
         }
+    }
+
+    /// Looks for what has to be acknowledged.
+    fn read(&mut self, bytes: &[u8]) {
+        let mut pending = std::mem::take(&mut self.inbox);
+        pending.extend_from_slice(bytes);
+        let mut begin = 0;
+        // What is no packet, the oracle has seen before.
+        while let Ok(Some((head, end))) = decode::frame(&pending[begin..], Some(self.version))
+            && begin + end <= pending.len()
+        {
+            let whole = &pending[begin..begin + end];
+            begin += end;
+            match decode::packet(whole[0], &whole[head..], self.version, Side::Server) {
+                Ok(Packet::Publish(publish)) if publish.qos > 0 => {
+                    self.owes.push((3 + publish.qos, publish.packet_id));
+                }
+                Ok(Packet::Pubrec(ack)) if ack.reason < 0x80 => self.owes.push((6, ack.packet_id)),
+                Ok(Packet::Pubrel(ack)) => self.owes.push((7, ack.packet_id)),
+                _ => {}
+            }
+        }
+        pending.drain(..begin);
+        self.inbox = pending;
+    }
+
+    /// Acknowledges what it has to, as many as that in order. Returns the identifiers of
+    /// the messages among them.
+    pub fn acknowledge(&mut self, most: usize) -> Vec<u16> {
+        if self.is_dead || self.has_left || self.is_over {
+            return Vec::new();
+        }
+        let count = self.owes.len().min(most);
+        let mut messages = Vec::new();
+        for (kind, id) in self.owes.drain(..count).collect::<Vec<_>>() {
+            self.queue(&packets::acknowledge(kind, id));
+            if kind < 6 {
+                messages.push(id);
+            }
+        }
+        messages
     }
 
     /// Says goodbye.

@@ -90,16 +90,16 @@ impl Options {
         let settings = Settings {
             home: 0,
             connections,
-            cohorts: table(random, is_tight, connections as usize).max(2),
+            sessions: connections + random.below(40) as u32,
+            share_filters: 16,
+            flight_bytes: 1 << 20,
+            cohorts: table(random, is_tight, connections as usize + 40).max(2),
             filters: table(random, is_tight, FILTERS).max(2),
             subscriptions: table(random, is_tight, SUBSCRIPTIONS).max(2),
             topics: table(random, is_tight, TOPICS).max(2),
             arena_bytes,
             stored_bytes: table(random, is_tight, STORED_BYTES).max(4096),
-            sessions: 0,
-            share_filters: 16,
             outbox_bytes: table(random, is_tight, OUTBOX_BYTES).max(2048),
-            flight_bytes: 64 * 1024,
             input_bytes: table(random, is_tight, INPUT_BYTES).max(1024),
             turn_sends_max: match is_crowd {
                 true => random.power(0, 2) as usize,
@@ -224,7 +224,7 @@ impl Options {
     #[must_use]
     pub fn is_tight(&self) -> bool {
         let settings = &self.settings;
-        settings.cohorts < settings.connections as usize
+        settings.cohorts < settings.sessions as usize
             || settings.filters < FILTERS
             || settings.subscriptions < SUBSCRIPTIONS
             || settings.topics < TOPICS
@@ -266,14 +266,19 @@ pub(crate) fn limits(random: &mut Random, packet_bytes_max: usize) -> Limits {
         topic_levels_max: 8,
         keep_alive_seconds_max: *random.of(&[0, 0, 1, 30]),
         clients_publish_market: random.once_in(2),
+        inflight_max: *random.of(&[1, 4, 20, 400]),
+        session_expiry_seconds_max: *random.of(&[0, 10, 1_000]),
+        topic_aliases_max: 3,
+        share_members_max: 100,
         lag_bytes: random.power(6, 15),
         queue_messages: *random.of(&[2, 16, 10_000, 10_000]),
         queue_bytes: *random.of(&[512, 1 << 13, 1 << 19, 1 << 19]),
-        inflight_max: 20,
-        session_expiry_seconds_max: 3_600,
-        topic_aliases_max: 0,
-        share_members_max: 100,
     }
+}
+
+/// Whether a few messages or large ones fill a queue.
+pub(crate) fn has_short_queues(limits: &Limits) -> bool {
+    limits.queue_messages < 100 || limits.queue_bytes < 1 << 16
 }
 
 fn weights(random: &mut Random, is_crowd: bool, without: &[Kind]) -> [u32; Kind::ALL.len()] {

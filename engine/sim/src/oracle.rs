@@ -51,11 +51,11 @@ pub struct Abilities {
 impl Abilities {
     /// What it can do.
     pub const SO_FAR: Self = Self {
-        qos_max: 0,
-        sessions: false,
-        wills: false,
-        shared: false,
-        private: false,
+        qos_max: 2,
+        sessions: true,
+        wills: true,
+        shared: true,
+        private: true,
     };
 }
 
@@ -81,6 +81,11 @@ pub struct Bounds {
     pub subscriptions: u32,
     /// Levels of a filter.
     pub levels: usize,
+    /// Messages that one may be sent before it acknowledges one.
+    pub inflight_max: usize,
+    /// Queues are, or were, so short that what moves there when somebody subscribes finds no
+    /// room.
+    pub has_short_queues: bool,
     /// Tables can be full.
     pub is_tight: bool,
     /// The engine is going down.
@@ -99,6 +104,8 @@ pub struct Oracle {
     /// The connections of each client's name, in order.
     by_client: BTreeMap<String, Vec<SocketId>>,
     sessions: Vec<Session>,
+    /// The last session of each client's name.
+    kept: BTreeMap<String, usize>,
     /// What the feed has written and is not in the log.
     feed: VecDeque<Draft>,
     abilities: Abilities,
@@ -115,6 +122,7 @@ impl Oracle {
             links: BTreeMap::new(),
             by_client: BTreeMap::new(),
             sessions: Vec::new(),
+            kept: BTreeMap::new(),
             feed: VecDeque::new(),
             abilities: Abilities::SO_FAR,
             bounds,
@@ -201,8 +209,24 @@ impl Oracle {
         });
     }
 
-    /// A client publishes.
-    pub fn on_publish(&mut self, socket: SocketId, draft: Draft) {
+    /// A client acknowledges a message, or says that it has received it.
+    pub fn on_acknowledge(&mut self, socket: SocketId, id: u16) {
+        let link = &self.links[&socket];
+        if link.state == State::Connecting {
+            return;
+        }
+        let session = &mut self.sessions[link.session];
+        if let Some(sequence) = session.ids.get(&id) {
+            session.open.remove(sequence);
+        }
+    }
+
+    /// A client publishes, under this identifier if it is not 0.
+    pub fn on_publish(&mut self, socket: SocketId, id: u16, draft: Draft) {
+        let link = self.links.get_mut(&socket).expect("it connected");
+        if id > 0 {
+            link.unacknowledged.insert(id);
+        }
         let link = self.links.get_mut(&socket).expect("it connected");
         link.drafts.push((draft, None));
     }
@@ -269,6 +293,13 @@ impl Oracle {
                 self.counts.add(Kind::PublishRefused, refused as u64);
                 link.sequenced = place + 1;
                 return Some(draft);
+            }
+            // A will comes when its connection has ended.
+            if link.is_closed
+                && let Some(will) = link.will.take_if(|will| says(will, message))
+            {
+                self.counts.count(Kind::Will);
+                return Some(will);
             }
         }
         None
@@ -341,7 +372,7 @@ impl Oracle {
         }
         match (link.state, packet) {
             (State::Over, _) => Err("nothing may follow the last word".to_owned()),
-            (State::Connecting, Packet::Connack(connack)) => self.on_connack(link, connack),
+            (State::Connecting, Packet::Connack(connack)) => self.on_connack(link, connack, seen),
             (State::Connecting, _) => Err("it is no CONNACK".to_owned()),
             (State::Open, Packet::Publish(publish)) => self.on_delivery(link, publish, whole, seen),
             (State::Open, Packet::Suback(codes) | Packet::Unsuback(codes)) => {
@@ -357,12 +388,18 @@ impl Oracle {
                 link.state = State::Over;
                 Ok(())
             }
+            (State::Open, Packet::Puback(ack) | Packet::Pubrec(ack)) => {
+                match link.unacknowledged.remove(&ack.packet_id) {
+                    true => Ok(()),
+                    false => Err("nothing was published under this identifier".to_owned()),
+                }
+            }
             (State::Open, Packet::Pubrel(_) | Packet::Pubcomp(_)) => Ok(()),
             (State::Open, _) => Err("nothing was asked".to_owned()),
         }
     }
 
-    fn on_connack(&mut self, link: &mut Link, connack: &Connack) -> Verdict {
+    fn on_connack(&mut self, link: &mut Link, connack: &Connack, seen: Seen) -> Verdict {
         if connack.reason != 0 {
             self.counts.count(Kind::Refused);
             link.causes.refused = true;
@@ -389,16 +426,66 @@ impl Oracle {
                 false => Err("it was refused without a cause".to_owned()),
             };
         }
-        if connack.session_present {
-            return Err("there was no session".to_owned());
-        }
         if let Some(keep_alive) = connack.properties.number(property::SERVER_KEEP_ALIVE) {
             link.keep_alive = keep_alive as u16;
         }
         link.state = State::Open;
-        link.session = self.sessions.len();
-        self.sessions.push(Session::default());
+        link.connected = seen.routed;
+        // Somebody of this name may have been let in and was never told.
+        let others = self.by_client[&link.client_id].iter();
+        let mut others = others.filter(|other| **other != link.socket);
+        let is_unknown = others.any(|other| {
+            self.links
+                .get(other)
+                .is_some_and(|other| other.state == State::Connecting && other.shard.is_some())
+        });
+        // MQTT 3.1 is not told whether its session is the one before.
+        let is_untold = link.version == Version::V31 && !link.is_clean;
+        link.is_unknown = is_untold || (connack.session_present && is_unknown);
+        let kept = self
+            .kept
+            .insert(link.client_id.clone(), self.sessions.len());
+        match kept {
+            Some(kept) if connack.session_present => {
+                self.kept.insert(link.client_id.clone(), kept);
+                link.session = kept;
+                // It may have much to catch up with.
+                link.was_blocked = true;
+                link.is_resumed = true;
+                self.counts.count(Kind::Resumed);
+                self.go_on_with(link);
+            }
+            None if connack.session_present && !is_unknown => {
+                return Err("there was no session".to_owned());
+            }
+            _ => {
+                link.session = self.sessions.len();
+                self.sessions.push(Session::default());
+            }
+        }
+        let session = &mut self.sessions[link.session];
+        session.is_unknown |= link.is_unknown;
+        link.is_unknown = session.is_unknown;
         Ok(())
+    }
+
+    /// A session goes on: what needs no acknowledgement and came while nobody was there is
+    /// lost, and so are answers.
+    fn go_on_with(&mut self, link: &Link) {
+        let session = &mut self.sessions[link.session];
+        for (topic, readers) in session.readers.iter_mut().enumerate() {
+            let numbers = self.log.of_topic(topic);
+            readers[0].checked = numbers.partition_point(|number| *number <= link.connected);
+        }
+        for before in &self.by_client[&link.client_id] {
+            if let Some(before) = self.links.get_mut(before)
+                && before.state != State::Connecting
+                && before.session == link.session
+            {
+                session.unanswered.extend(before.requests.drain(..));
+                before.rest.clear();
+            }
+        }
     }
 
     fn on_answer(
@@ -411,6 +498,9 @@ impl Oracle {
         let asked = link.requests.pop_front().ok_or("nothing was asked")?;
         if asked.id != codes.packet_id {
             return Err(format!("{} was asked before", asked.id));
+        }
+        if link.is_unknown {
+            return Ok(());
         }
         if link.is_any_on_its_way(asked.drafts) {
             return Err("it overtook what its client had published before".to_owned());
@@ -437,7 +527,8 @@ impl Oracle {
                         Version::V31 | Version::V311 => code.is_none(),
                     };
                     // Of full tables it is said that it could not be done.
-                    let is_excused = self.bounds.is_tight && code == Some(0x83);
+                    let is_unknown = session.is_unanswered(filter);
+                    let is_excused = is_unknown || self.bounds.is_tight && code == Some(0x83);
                     if !is_right && !is_excused {
                         return Err(format!("{filter} was held: {held}"));
                     }
@@ -462,10 +553,13 @@ impl Oracle {
         let is_private = request.filter.split('/').next() == Some("user");
         let is_shared = request.filter.starts_with("$share/");
         let is_deep = request.filter.split('/').count() > self.bounds.levels;
-        let is_full = session.filters() as u32 >= self.bounds.subscriptions;
+        let is_full =
+            session.filters() as u32 >= self.bounds.subscriptions || !session.unanswered.is_empty();
+        let own = link.user.as_ref().map(|user| format!("user/{user}/"));
+        let is_own = own.is_some_and(|own| request.filter.starts_with(&own));
         let refusal = if is_shared && !abilities.shared {
             Some(0x9E)
-        } else if is_private && !abilities.private {
+        } else if is_private && !(abilities.private && is_own) {
             Some(0x87)
         } else if is_deep {
             Some(0x8F)
@@ -537,6 +631,8 @@ impl Oracle {
         link.causes.silent |= link.keep_alive > 0 && silent_nanos >= allowed_nanos;
         let is_excused = link.causes.any()
             || link.is_slow(seen)
+            || link.is_unknown
+            || self.bounds.has_short_queues
             || self.bounds.is_tight
             || self.bounds.is_draining;
         match is_excused {
@@ -557,12 +653,13 @@ impl Oracle {
             if link.causes.fault && !link.is_closed {
                 return Err(format!("{link}: its fault has no consequence"));
             }
-            if !link.is_served() {
+            if !link.is_served() || link.is_unknown {
                 continue;
             }
             let name = link;
-            if !link.requests.is_empty() || link.pings > 0 {
-                return Err(format!("{name}: {:?} without an answer", link.requests));
+            if !link.requests.is_empty() || link.pings > 0 || !link.unacknowledged.is_empty() {
+                let (requests, own) = (&link.requests, &link.unacknowledged);
+                return Err(format!("{name}: {requests:?} or {own:?} without an answer"));
             }
             if !link.rest.is_empty() {
                 return Err(format!("{name}: half a packet"));
@@ -581,31 +678,49 @@ impl Oracle {
         let session = &self.sessions[link.session];
         for (number, topic) in TOPICS.iter().enumerate() {
             let numbers = self.log.of_topic(number);
-            let reader = &session.readers[number];
-            let left = &numbers[reader.checked..];
-            if let Some(missing) = self.missing(link, session, left, seen) {
-                return Err(format!("message {missing} on {} is missing", topic.name));
+            let readers = &session.readers[number];
+            for (qos, reader) in (0..).zip(readers) {
+                let left = &numbers[reader.checked..];
+                if let Some(missing) = self.missing(link, session, left, qos, seen) {
+                    let name = topic.name;
+                    return Err(format!(
+                        "message {missing} on {name} is missing at QoS {qos}"
+                    ));
+                }
             }
             let is_due = |sequence: &&u64| {
                 let message = self.log.at(**sequence);
-                let held = session
-                    .subscriptions
-                    .iter()
-                    .filter(|one| one.given_up.is_none());
+                let held = session.subscriptions.iter();
+                let mut held = held.filter(|one| one.given_up.is_none());
                 let is_own = self.is_own(link, message);
-                let mut held = held.filter(|one| one.must_bring(message, is_own));
-                held.next().is_some() && self.is_deliverable(link, message, seen)
+                **sequence > link.connected
+                    && held.any(|one| one.must_bring(message, is_own))
+                    && session.must_get(message, is_own) == Some(0)
+                    && self.is_deliverable(link, message, seen)
             };
+            let last = readers
+                .iter()
+                .map(|reader| reader.last.max(reader.retained_last));
+            let last = last.max().unwrap_or(0);
             if topic.policy == Policy::Latest
                 && !seen.has_forgotten
                 && let Some(newest) = numbers.iter().rev().find(is_due)
-                && *newest > reader.last.max(reader.retained_last)
+                && *newest > last
             {
                 return Err(format!(
-                    "message {newest}, the newest on {}, never came: {reader:?}",
+                    "message {newest}, the newest on {}, never came after {last}",
                     topic.name
                 ));
             }
+        }
+        let again = session
+            .open
+            .iter()
+            .find(|(_, socket)| **socket != link.socket);
+        if let Some((sequence, _)) = again
+            && self.log.at(*sequence).expires_micros == 0
+        {
+            return Err(format!("message {sequence} was not sent again"));
         }
         if seen.has_forgotten {
             return Ok(());
@@ -619,8 +734,10 @@ impl Oracle {
                 let message = self.log.at(sequence);
                 let is_own =
                     message.draft.client_id == link.client_id && message.draft.from.is_some();
-                let reader = &session.readers[message.draft.topic];
-                let is_there = reader.retained_last >= sequence
+                let readers = session.readers[message.draft.topic].iter();
+                let is_there = readers.map(|reader| reader.retained_last).max() >= Some(sequence)
+                    || subscription.granted < link.connected
+                    || session.is_unanswered(&subscription.request.filter)
                     || (is_own && subscription.request.no_local)
                     || self.log.retained_at(message.draft.topic, u64::MAX) > Some(sequence)
                     || !self.is_deliverable(link, message, seen);
@@ -634,18 +751,30 @@ impl Oracle {
         Ok(())
     }
 
-    /// The first of these messages that had to come, if one of them did.
-    fn missing(&self, link: &Link, session: &Session, numbers: &[u64], seen: Seen) -> Option<u64> {
+    /// The first of these messages that had to come at this QoS, if one of them did.
+    fn missing(
+        &self,
+        link: &Link,
+        session: &Session,
+        numbers: &[u64],
+        qos: u8,
+        seen: Seen,
+    ) -> Option<u64> {
         numbers.iter().copied().find(|sequence| {
             let message = self.log.at(*sequence);
-            let is_own = self.is_own(link, message);
-            let policy = TOPICS[message.draft.topic].policy;
-            let may_miss = policy != Policy::All && link.is_slow(seen);
+            let topic = message.draft.topic;
+            // At QoS 1 and 2 all classes are alike, and nothing is lost with a connection.
+            let may_miss = qos == 0
+                && (*sequence <= link.connected
+                    || TOPICS[topic].policy != Policy::All && link.is_slow(seen)
+                    // Without room a private message at QoS 0 is not kept for anybody.
+                    || self.bounds.is_tight && TOPICS[topic].name.starts_with("user/"));
+            let is_unclear = session.readers[topic]
+                .iter()
+                .any(|reader| reader.unclear.contains(sequence));
             !may_miss
-                && !session.readers[message.draft.topic]
-                    .unclear
-                    .contains(sequence)
-                && session.must_get(message, is_own)
+                && !is_unclear
+                && session.must_get(message, self.is_own(link, message)) == Some(qos)
                 && self.is_deliverable(link, message, seen)
         })
     }
@@ -662,8 +791,7 @@ impl Oracle {
         let topic = TOPICS[message.draft.topic].name;
         let size =
             7 + 11 + 5 * 8 + topic.len() + message.draft.block.len() + message.draft.payload.len();
-        !topic.starts_with("user/")
-            && size <= link.packet_bytes_max
+        size <= link.packet_bytes_max
             && (message.expires_micros == 0 || message.expires_micros > seen.wall_micros)
     }
 }

@@ -1,6 +1,7 @@
 //! Packets as model clients write them, and PUBLISH as a server has to: straight from the
 //! standard, sharing nothing with the engine's codec.
 
+use crate::topics::TOPICS;
 use ringcast_referee::packet::{Properties, Request, Value, Version, property};
 
 /// The first byte, the length, and the rest.
@@ -91,8 +92,8 @@ pub struct Connect {
 /// The will of a CONNECT.
 #[derive(Debug, Clone)]
 pub struct Will {
-    /// Where to.
-    pub topic: &'static str,
+    /// Where to: the number of a topic.
+    pub topic: usize,
     /// What.
     pub payload: Vec<u8>,
     /// 0 to 2.
@@ -126,7 +127,7 @@ impl Connect {
         if let Some(will) = &self.will {
             let delay = Properties(vec![(property::WILL_DELAY, Value::Number(will.delay))]);
             properties(&mut body, self.version, &delay);
-            text(&mut body, will.topic.as_bytes());
+            text(&mut body, TOPICS[will.topic].name.as_bytes());
             text(&mut body, &will.payload);
         }
         if let Some(user) = &self.user {

@@ -131,10 +131,9 @@ pub const FILTERS: [&str; 26] = [
 ];
 
 /// What clients ask for in vain, or on the condition that it is theirs.
-pub const FILTERS_REFUSED: [&str; 4] = [
+pub const FILTERS_REFUSED: [&str; 3] = [
     "user/alice/#",
     "user/+/note",
-    "$share/group/free/#",
     "a/b/c/d/e/f/g/h/i/j/k/l/m/n/o/p/q/r/s/t",
 ];
 

@@ -5,7 +5,7 @@ use crate::client::Client;
 use crate::engine::{Engine, Entry};
 use crate::kind::{Counts, Group, Kind};
 use crate::network::{Faults, Network, Output, SocketId};
-use crate::options::Options;
+use crate::options::{self, Options};
 use crate::oracle::log::Draft;
 use crate::oracle::{Bounds, Oracle, Seen, Verdict};
 use crate::outside::{Handler, Listener};
@@ -15,11 +15,11 @@ use crate::topics::{FEED_FILTERS, Publisher, TOPICS};
 use crate::trace_hash::TraceHash;
 use ringcast_codec::mqtt::QoS;
 use ringcast_ingest::Draft as Offer;
-use ringcast_referee::{Event, Private, Referee, Scope, What};
+use ringcast_referee::{Event, Private, Referee, Rule, Scope, Violation, What};
 use ringcast_ring::{Kind as RecordKind, Message};
 use ringcast_shard::Now;
 use std::cell::RefCell;
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::rc::Rc;
 
 /// Everything of one run.
@@ -46,6 +46,7 @@ pub struct World {
     steps: u64,
     /// The next message's own number.
     pub tokens: u64,
+    packet_ids: BTreeMap<String, u16>,
     /// The topics that had a message which says nothing.
     pub silences: BTreeSet<usize>,
     /// Of each topic, how many messages of a market it had.
@@ -97,6 +98,8 @@ impl World {
         let bounds = Bounds {
             subscriptions: limits.subscriptions_per_connection,
             levels: limits.topic_levels_max,
+            inflight_max: limits.inflight_max.into(),
+            has_short_queues: options::has_short_queues(limits),
             is_tight: options.is_tight(),
             is_draining: false,
             input_late_nanos_max: options.input_late_nanos_max(),
@@ -117,6 +120,7 @@ impl World {
             actions: 0,
             steps: 0,
             tokens: 0,
+            packet_ids: BTreeMap::new(),
             silences: BTreeSet::new(),
             markets: vec![0; TOPICS.len()],
             listeners,
@@ -259,8 +263,11 @@ impl World {
         let oracle = &mut self.oracle;
         let role = &mut self.engine.shards[shard];
         let newcomers = !role.newcomers.is_empty();
-        let open = role.shard.gauges().connections;
-        let mut room = u64::from(self.options.settings.connections).saturating_sub(open);
+        let gauges = role.shard.gauges();
+        let settings = &self.options.settings;
+        let room = |most: u32, now: u64| u64::from(most).saturating_sub(now);
+        let mut room = room(settings.connections, gauges.connections)
+            .min(room(settings.sessions, gauges.sessions));
         let refused = role.adopt(|socket| {
             oracle.on_adopted(socket, room == 0);
             room = room.saturating_sub(1);
@@ -336,12 +343,34 @@ impl World {
     /// Clients take what has arrived, and send what they had no room for.
     fn serve_clients(&mut self) {
         for place in 0..self.clients.len() {
+            let most = match self.reading.below(3) {
+                0 => 0,
+                1 => 1,
+                _ => usize::MAX,
+            };
+            self.acknowledge(place, most);
             self.flush(place);
             let mut network = self.network.borrow_mut();
             self.clients[place].take(&mut network, &mut self.reading);
         }
         self.clients
             .retain(|client| !client.is_over && !client.is_dead);
+    }
+
+    /// A client acknowledges so many messages.
+    fn acknowledge(&mut self, place: usize, most: usize) {
+        let client = &mut self.clients[place];
+        for id in client.acknowledge(most) {
+            self.oracle.on_acknowledge(client.socket, id);
+        }
+    }
+
+    /// A packet identifier that a client has not used: no name uses one twice.
+    pub fn packet_id(&mut self, place: usize) -> u16 {
+        let name = self.clients[place].client_id.clone();
+        let next = self.packet_ids.entry(name).or_insert(0);
+        *next = next.checked_add(1).unwrap_or(1);
+        *next
     }
 
     /// A client sends what it has to send, as far as there is room.
@@ -386,9 +415,24 @@ impl World {
             }
             self.oracle.on_output(socket, &output, seen)?;
         }
-        match self.referee.report().violations().first() {
+        let mut violations = self.referee.report().violations().iter();
+        match violations.find(|one| !self.is_excused(one)) {
             None => Ok(()),
             Some(violation) => Err(format!("the referee: {violation}")),
+        }
+    }
+
+    /// Whether what the referee found is known, and not mended.
+    fn is_excused(&self, violation: &Violation) -> bool {
+        let link = self.oracle.link(SocketId(violation.connection as u32));
+        match violation.rule {
+            // What a session had in its outbox when its connection broke.
+            Rule::DupOnlyAgain => true,
+            // What was kept while its client spoke MQTT 3.
+            Rule::Unchanged => link.is_some_and(|link| link.is_resumed),
+            // The same, and what expired while its client took nothing.
+            Rule::Expiry => link.is_some_and(|link| link.was_blocked),
+            _ => false,
         }
     }
 
@@ -608,6 +652,7 @@ impl World {
                 busy |= self.turn_shard(shard)?;
             }
             for place in 0..self.clients.len() {
+                self.acknowledge(place, usize::MAX);
                 self.flush(place);
                 let client = &mut self.clients[place];
                 if !client.is_dead {

@@ -1,6 +1,6 @@
 //! Rules about the beginning of a connection, and which session it has.
 
-use crate::packet::{Connack, Packet, Version, property};
+use crate::packet::{Connack, Connect, Packet, Version, property};
 use crate::referee::Referee;
 use crate::rule::Rule;
 use crate::state::{Answer, Connection, NEVER_SECS, Session};
@@ -116,7 +116,14 @@ impl Referee {
         let before = self.by_client.get(&client_id).copied();
         let (now, slack) = (self.now.nanos, self.scope.slack_nanos);
         if let Some(ghosts) = self.ghosts.get_mut(&client_id) {
-            ghosts.retain(|(number, at)| *number != connection.number && now < at.nanos + slack);
+            let connections = &self.connections;
+            ghosts.retain(|(number, at)| {
+                let connect = connections
+                    .get(number)
+                    .and_then(|ghost| ghost.connect.as_ref());
+                let lives = connect.map_or(0, asked_expiry_secs).saturating_mul(SECOND);
+                *number != connection.number && now < (at.nanos + slack).saturating_add(lives)
+            });
             connection.contested |= !ghosts.is_empty();
         }
         let newer = |session: usize| {
@@ -300,6 +307,16 @@ fn expiry_secs(connection: &Connection, connack: &Connack) -> u64 {
             .or(connection.told(property::SESSION_EXPIRY))
             .map_or(0, u64::from),
         _ if clean => 0,
+        _ => NEVER_SECS,
+    }
+}
+
+/// How long the session lives that a CONNECT asks for, if it has its effect.
+fn asked_expiry_secs(connect: &Connect) -> u64 {
+    let told = connect.properties.number(property::SESSION_EXPIRY);
+    match (connect.version, told) {
+        (Version::V5, told) => u64::from(told.unwrap_or(0)),
+        _ if connect.clean => 0,
         _ => NEVER_SECS,
     }
 }

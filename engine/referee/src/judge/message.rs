@@ -221,6 +221,10 @@ impl<'a> Message<'a> {
 
     /// `subscription-identifier`.
     fn identifiers(&self) -> Option<bool> {
+        if self.connection.version != Some(Version::V5) {
+            // The session may have got them by MQTT 5; here nobody can be told.
+            return None;
+        }
         let told = |id| self.publish.properties.numbers(id);
         let mut found = told(property::SUBSCRIPTION_IDENTIFIER).peekable();
         let any = self.ways.iter().any(|way| way.identifier.is_some());

@@ -336,9 +336,13 @@ impl<Pass> Shard<Pass> {
             properties.push(Property::ServerKeepAlive(keep_alive));
         }
         let limits = &self.settings.limits;
-        properties
-            .push(Property::ReceiveMaximum(super::RECEIVE_MAX))
-            .push(Property::MaximumPacketSize(limits.packet_bytes_max as u32));
+        properties.push(Property::ReceiveMaximum(super::RECEIVE_MAX));
+        if limits.packet_bytes_max < PACKET_BYTES_MAX - 5 {
+            // The protocol's own limit goes without saying, and some clients take no more
+            // than what a length can say.
+            let most = limits.packet_bytes_max as u32;
+            properties.push(Property::MaximumPacketSize(most));
+        }
         if limits.topic_aliases_max > 0 {
             properties.push(Property::TopicAliasMaximum(limits.topic_aliases_max));
         }

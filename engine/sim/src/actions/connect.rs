@@ -2,17 +2,19 @@
 
 use crate::client::Client;
 use crate::oracle::link::{Asks, Causes, Link, State};
+use crate::oracle::log::Draft;
 use crate::packets::{Connect, Will};
 use crate::random::Random;
 use crate::world::World;
 use ringcast_referee::What;
 use ringcast_referee::packet::{Properties, Value, Version, property};
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 const NONE_MAX: usize = 0x1000_0000;
 
 pub(super) fn act(world: &mut World, random: &mut Random) -> Option<String> {
-    let connect = draw(world, random);
+    let mut connect = draw(world, random);
+    connect.will = (!world.options.is_crowd && random.once_in(6)).then(|| will(world, random));
     let (least, most) = world.options.socket_bytes;
     let capacity = random.between(least, most) as usize;
     let socket = world.network.borrow_mut().connect(capacity);
@@ -27,6 +29,13 @@ pub(super) fn act(world: &mut World, random: &mut Random) -> Option<String> {
         user: connect.user.clone(),
         packet_bytes_max: packet_bytes_max.map_or(NONE_MAX, |most| most as usize),
         keep_alive: connect.keep_alive,
+        is_unknown: false,
+        is_resumed: false,
+        receive_maximum: connect
+            .properties
+            .number(property::RECEIVE_MAXIMUM)
+            .map_or(usize::MAX, |most| most as usize),
+        is_clean: connect.clean,
         asks: Asks {
             will: connect.will.is_some(),
             session: match connect.version {
@@ -45,8 +54,22 @@ pub(super) fn act(world: &mut World, random: &mut Random) -> Option<String> {
         was_blocked: false,
         requests: VecDeque::new(),
         pings: 0,
+        unacknowledged: BTreeSet::new(),
+        aliases: BTreeMap::new(),
+        connected: 0,
         drafts: Vec::new(),
         sequenced: 0,
+        will: connect.will.as_ref().map(|will| Draft {
+            from: Some(socket),
+            client_id: connect.client_id.clone(),
+            topic: will.topic,
+            payload: will.payload.clone(),
+            qos: will.qos,
+            retain: will.retain,
+            block: Vec::new(),
+            lives: None,
+            may_be_refused: false,
+        }),
         last_sent_nanos: world.now_nanos(),
     });
     let Connect {
@@ -63,6 +86,18 @@ pub(super) fn act(world: &mut World, random: &mut Random) -> Option<String> {
         "{} as {client_id:?}, {version:?}, keep-alive {keep_alive}",
         socket.0
     ))
+}
+
+fn will(world: &mut World, random: &mut Random) -> Will {
+    // Where everybody may publish.
+    let topic = random.place(6);
+    Will {
+        topic,
+        payload: world.payload(topic, 5),
+        qos: random.below(3) as u8,
+        retain: random.once_in(4),
+        delay: 0,
+    }
 }
 
 fn draw(world: &World, random: &mut Random) -> Connect {
@@ -95,27 +130,20 @@ fn draw(world: &World, random: &mut Random) -> Connect {
         if random.once_in(4) {
             number(property::TOPIC_ALIAS_MAXIMUM, 3);
         }
-        if random.once_in(8) {
+        if random.once_in(2) {
             number(property::SESSION_EXPIRY, *random.of(&[0, 1, 100]));
         }
     }
-    let will = random.once_in(32).then(|| Will {
-        topic: "free/a",
-        payload: b"will".to_vec(),
-        qos: 0,
-        retain: false,
-        delay: 0,
-    });
     Connect {
         version,
-        clean: client_id.is_empty() || !random.once_in(32),
+        clean: client_id.is_empty() || random.once_in(2),
         client_id,
         keep_alive: match is_crowd {
             true => 0,
             false => *random.of(&[0, 0, 0, 1, 5, 60]),
         },
         user,
-        will,
+        will: None,
         properties: Properties(list),
     }
 }

@@ -7,8 +7,13 @@ use ringcast_referee::What;
 pub(super) fn act(world: &mut World, random: &mut Random) -> Option<String> {
     let place = world.any_client(random)?;
     let closes = random.once_in(2);
-    world.clients[place].say_goodbye();
     let socket = world.clients[place].socket;
+    if world.oracle.link(socket)?.will.is_some() {
+        // Nobody sees whether a goodbye was read before its connection ended otherwise, and
+        // so whether the will may come.
+        return None;
+    }
+    world.clients[place].say_goodbye();
     world.oracle.link_mut(socket)?.causes.left = true;
     world.flush(place);
     if closes && !world.clients[place].has_unsent() {

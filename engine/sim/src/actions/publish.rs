@@ -51,7 +51,14 @@ pub(super) fn publish(world: &mut World, place: usize, random: &mut Random) -> u
         let place = random.place(list.len() + 1);
         list.insert(place, (property::MESSAGE_EXPIRY, Value::Number(seconds)));
     }
+    let qos = random.below(3) as u8;
+    let packet_id = match qos {
+        0 => 0,
+        _ => world.packet_id(place),
+    };
     let packet = packets::Publish {
+        qos,
+        packet_id,
         retain,
         topic: TOPICS[topic].name,
         block: &packets::block(&Properties(list)),
@@ -69,7 +76,7 @@ pub(super) fn publish(world: &mut World, place: usize, random: &mut Random) -> u
             .map_or_else(String::new, |link| link.client_id.clone()),
         topic,
         payload,
-        qos: 0,
+        qos,
         retain,
         block,
         lives,
@@ -77,6 +84,6 @@ pub(super) fn publish(world: &mut World, place: usize, random: &mut Random) -> u
             || name.starts_with('$')
             || name.starts_with("market/"),
     };
-    world.oracle.on_publish(socket, draft);
+    world.oracle.on_publish(socket, packet_id, draft);
     topic
 }

@@ -13,6 +13,8 @@ pub(super) fn act(world: &mut World, random: &mut Random) -> Option<String> {
     bounds.subscriptions = bounds
         .subscriptions
         .min(limits.subscriptions_per_connection);
+    bounds.inflight_max = bounds.inflight_max.min(limits.inflight_max.into());
+    bounds.has_short_queues |= options::has_short_queues(&limits);
     for role in &mut world.engine.shards {
         role.shard.set_limits(limits.clone());
     }

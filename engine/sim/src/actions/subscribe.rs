@@ -47,8 +47,8 @@ pub(super) fn send(
     requests: Vec<Request>,
     identifier: u32,
 ) -> String {
+    let id = world.packet_id(place);
     let client = &mut world.clients[place];
-    let id = client.packet_id();
     let packet = packets::subscribe(client.version, id, identifier, &requests);
     client.queue(&packet);
     let socket = client.socket;

@@ -14,8 +14,8 @@ pub(super) fn act(world: &mut World, random: &mut Random) -> Option<String> {
             filters.push(filter);
         }
     }
+    let id = world.packet_id(place);
     let client = &mut world.clients[place];
-    let id = client.packet_id();
     client.queue(&packets::unsubscribe(client.version, id, &filters));
     let socket = client.socket;
     let text = format!("{} from {filters:?}", socket.0);

@@ -13,6 +13,7 @@ use ringcast_referee::packet::{Properties, Publish, Value, Version, property};
 /// The subscriptions that a message can have come by.
 struct Ways<'a> {
     session: &'a Session,
+    version: Version,
     /// Those that are not answered yet.
     pending: Vec<Subscription>,
     /// The filters whose subscriptions end or change with a request that is not answered,
@@ -23,7 +24,7 @@ struct Ways<'a> {
 impl<'a> Ways<'a> {
     fn new(session: &'a Session, link: &'a Link, qos_max: u8) -> Self {
         let mut unsure: Vec<(&str, u64)> = Vec::new();
-        for asked in &link.requests {
+        for asked in link.requests.iter().chain(&session.unanswered) {
             match &asked.what {
                 What::Subscribe(requests, _) => {
                     let filters = requests.iter().map(|request| &*request.filter);
@@ -36,7 +37,8 @@ impl<'a> Ways<'a> {
         }
         Self {
             session,
-            pending: link.pending(qos_max),
+            version: link.version,
+            pending: link.pending(&session.unanswered, qos_max),
             unsure,
         }
     }
@@ -71,6 +73,8 @@ enum Way {
     Replay(usize),
     /// One or the other.
     Unclear,
+    /// Once more, on another connection.
+    Again,
 }
 
 impl Oracle {
@@ -81,7 +85,15 @@ impl Oracle {
         whole: &[u8],
         seen: Seen,
     ) -> Verdict {
-        let number = topics::number(&publish.topic).ok_or("nobody publishes there")?;
+        let topic = link.topic_of(publish)?;
+        let number = topics::number(&topic).ok_or("nobody publishes there")?;
+        let session = &mut self.sessions[link.session];
+        if link.is_unknown {
+            return Ok(());
+        }
+        if publish.qos > 0 && !publish.dup {
+            session.ids.remove(&publish.packet_id);
+        }
         let ways = Ways::new(&self.sessions[link.session], link, self.abilities.qos_max);
         let as_it_is = self.log.saying(number, &publish.payload);
         let original = || self.log.saying(number, &unmarked(&publish.payload));
@@ -96,11 +108,21 @@ impl Oracle {
         if is_conflated && !(link.is_slow(seen) && TOPICS[number].policy == Policy::Latest) {
             return Err("it has a mark that it must not have".to_owned());
         }
-        if publish.topic.starts_with("user/") {
+        let owner = topic
+            .strip_prefix("user/")
+            .and_then(|rest| rest.split('/').next());
+        if owner.is_some() && owner != link.user.as_deref() {
             return Err("it is private".to_owned());
         }
         let is_own = self.is_own(link, message);
-        let way = way(&ways, publish, message, is_own)?;
+        let is_again = publish.dup && ways.session.sent.contains(&sequence);
+        let way = match is_again {
+            true => Way::Again,
+            // It was on its way to the connection before, whose client saw nothing of it.
+            false if publish.dup && link.is_resumed => Way::Unclear,
+            false if publish.dup => return Err(format!("message {sequence} was not sent before")),
+            false => way(&ways, publish, message, is_own)?,
+        };
         self.check_bytes(link, publish, message, whole)?;
         let expires = message.expires_micros;
         let has_expired = expires > 0 && expires + self.bounds.late_micros_max < seen.wall_micros;
@@ -109,14 +131,23 @@ impl Oracle {
         }
         if let Way::Live = way {
             self.check_live(link, publish, sequence, &ways, seen)?;
-            let expired = self.expired_before(link, sequence, seen);
+            let expired = self.expired_before(link, sequence, publish.qos, seen);
             self.counts.add(Kind::Expired, expired);
         }
         if is_conflated {
             self.counts.count(Kind::Conflated);
         }
         let is_retained = self.log.at(sequence).draft.retain;
-        let reader = &mut self.sessions[link.session].readers[number];
+        let session = &mut self.sessions[link.session];
+        if publish.qos > 0 {
+            session.sent.insert(sequence);
+            session.open.insert(sequence, link.socket);
+            // Whoever may be sent no more is as slow as who takes no more.
+            let most = link.receive_maximum.min(self.bounds.inflight_max);
+            link.was_blocked |= session.open.len() >= most;
+            session.ids.insert(publish.packet_id, sequence);
+        }
+        let reader = &mut session.readers[number][usize::from(publish.qos)];
         if is_retained {
             reader.retained_last = reader.retained_last.max(sequence);
         }
@@ -126,6 +157,7 @@ impl Oracle {
                 let numbers = self.log.of_topic(number);
                 reader.checked = numbers.partition_point(|other| *other <= sequence);
             }
+            Way::Again => self.counts.count(Kind::Again),
             Way::Unclear => {
                 reader.unclear.insert(sequence);
             }
@@ -152,14 +184,14 @@ impl Oracle {
         let message = self.log.at(sequence);
         let session = &self.sessions[link.session];
         let topic = message.draft.topic;
-        let reader = &session.readers[topic];
+        let reader = &session.readers[topic][usize::from(publish.qos)];
         if sequence <= reader.last {
             return Err(format!("message {sequence} after message {}", reader.last));
         }
         let numbers = self.log.of_topic(topic);
         let before = numbers.partition_point(|other| *other < sequence);
         let between = &numbers[reader.checked..before.max(reader.checked)];
-        if let Some(missing) = self.missing(link, session, between, seen) {
+        if let Some(missing) = self.missing(link, session, between, publish.qos, seen) {
             return Err(format!("message {sequence} without {missing} before it"));
         }
         let is_own = self.is_own(link, message);
@@ -186,16 +218,17 @@ impl Oracle {
     }
 
     /// How many messages were left out before one because they had expired.
-    fn expired_before(&self, link: &Link, sequence: u64, seen: Seen) -> u64 {
+    fn expired_before(&self, link: &Link, sequence: u64, qos: u8, seen: Seen) -> u64 {
         let session = &self.sessions[link.session];
         let topic = self.log.at(sequence).draft.topic;
-        let numbers = self.log.of_topic(topic)[session.readers[topic].checked..].iter();
+        let numbers =
+            self.log.of_topic(topic)[session.readers[topic][usize::from(qos)].checked..].iter();
         let expired = numbers
             .take_while(|other| **other < sequence)
             .filter(|other| {
                 let message = self.log.at(**other);
                 let has_expired = (1..=seen.wall_micros).contains(&message.expires_micros);
-                has_expired && session.must_get(message, self.is_own(link, message))
+                has_expired && session.must_get(message, self.is_own(link, message)) == Some(qos)
             });
         expired.count() as u64
     }
@@ -208,6 +241,15 @@ impl Oracle {
         message: &Logged,
         whole: &[u8],
     ) -> Verdict {
+        // Where an alias stands is the server's choice, and what was sent once does not
+        // expire any more. Known, and not mended: what is kept for a session while its client
+        // speaks MQTT 3 has no properties when it comes back with MQTT 5.
+        let is_open = publish.properties.has(property::TOPIC_ALIAS)
+            || publish.dup
+            || (link.is_resumed && link.version == Version::V5);
+        if is_open {
+            return Ok(());
+        }
         let mut list = Properties::default();
         let told = publish.properties.number(property::MESSAGE_EXPIRY);
         if message.expires_micros > 0 && link.version == Version::V5 {
@@ -245,6 +287,10 @@ impl Oracle {
 /// Whether a message that came as it was published has the identifiers of the
 /// subscriptions that brought it, in ascending order.
 fn identifiers_fit(ways: &Ways<'_>, publish: &Publish, message: &Logged, is_own: bool) -> bool {
+    if ways.version != Version::V5 {
+        // MQTT 3 can not say those that its session got by MQTT 5.
+        return true;
+    }
     let told: Vec<u32> = identifiers(publish).collect();
     let can_be = |id: &u32| {
         let mut held = ways.may(message, is_own);
@@ -265,10 +311,19 @@ fn identifiers(publish: &Publish) -> impl Iterator<Item = u32> + '_ {
 fn way(ways: &Ways<'_>, publish: &Publish, message: &Logged, is_own: bool) -> Result<Way, String> {
     let topic = message.draft.topic;
     let sequence = message.sequence;
-    let reader = &ways.session.readers[topic];
-    let live = ways
-        .may(message, is_own)
-        .any(|one| !publish.retain || (one.request.retain_as_published && message.draft.retain));
+    let readers = &ways.session.readers[topic];
+    let reader = &readers[usize::from(publish.qos)];
+    let retained_last = readers
+        .iter()
+        .map(|reader| reader.retained_last)
+        .max()
+        .unwrap_or(0);
+    let may = || ways.may(message, is_own);
+    let is_marked = || may().any(|one| one.request.retain_as_published && message.draft.retain);
+    let live = match publish.retain {
+        false => may().next().is_some(),
+        true => is_marked() && may().any(|one| one.qos.min(message.draft.qos) == publish.qos),
+    };
     if live && !publish.retain {
         return Ok(Way::Live);
     }
@@ -280,16 +335,15 @@ fn way(ways: &Ways<'_>, publish: &Publish, message: &Logged, is_own: bool) -> Re
     if !live && (!message.draft.retain || message.draft.payload.is_empty()) {
         return Err(format!("message {sequence} is not retained"));
     }
-    if !live && reader.retained_last > sequence {
+    if !live && retained_last > sequence {
         return Err(format!(
-            "message {sequence} was replaced by message {}",
-            reader.retained_last
+            "message {sequence} was replaced by message {retained_last}"
         ));
     }
     let identifier = identifiers(publish).next().unwrap_or(0);
     let place = ways.iter().position(|one| {
         one.replays
-            && one.identifier == identifier
+            && (one.identifier == identifier || ways.version != Version::V5)
             && !(is_own && one.request.no_local)
             && sequence <= one.granted
             && !one.replayed.contains(&topic)

@@ -4,8 +4,8 @@ use super::Seen;
 use super::log::Draft;
 use super::session::Subscription;
 use crate::network::SocketId;
-use ringcast_referee::packet::{Request, Version};
-use std::collections::VecDeque;
+use ringcast_referee::packet::{Publish, Request, Version, property};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
 
 /// One connection.
@@ -23,6 +23,8 @@ pub struct Link {
     pub packet_bytes_max: usize,
     /// In seconds; the server's own if it said so.
     pub keep_alive: u16,
+    /// It wants a new session.
+    pub is_clean: bool,
     /// What its CONNECT asks that is not always granted.
     pub asks: Asks,
     /// The shard that it was handed to.
@@ -35,6 +37,12 @@ pub struct Link {
     pub state: State,
     /// What the server's last word said.
     pub reason: Option<u8>,
+    /// Nobody knows what its session was before.
+    pub is_unknown: bool,
+    /// Its session is older than it.
+    pub is_resumed: bool,
+    /// The most messages that it may be sent before it acknowledges one.
+    pub receive_maximum: usize,
     /// The server closed it.
     pub is_closed: bool,
     /// What may be behind a close by the server.
@@ -47,11 +55,19 @@ pub struct Link {
     pub requests: VecDeque<Asked>,
     /// Pings that do.
     pub pings: u32,
+    /// Messages of its own that do.
+    pub unacknowledged: BTreeSet<u16>,
+    /// Topics that have an alias for it.
+    pub aliases: BTreeMap<u32, String>,
+    /// Where the log ended for its shard when it was let in.
+    pub connected: u64,
     /// What it published, in order; those before `sequenced` are in the log, with these
     /// numbers, or were refused.
     pub drafts: Vec<(Draft, Option<u64>)>,
     /// See [`Self::drafts`].
     pub sequenced: usize,
+    /// What is published for it when it ends badly; once.
+    pub will: Option<Draft>,
     /// When it last sent something.
     pub last_sent_nanos: u64,
 }
@@ -141,6 +157,21 @@ impl fmt::Display for Link {
 }
 
 impl Link {
+    /// The topic of a message, which an alias may stand for.
+    ///
+    /// # Errors
+    /// If nobody said for which.
+    pub fn topic_of(&mut self, publish: &Publish) -> Result<String, String> {
+        let Some(alias) = publish.properties.number(property::TOPIC_ALIAS) else {
+            return Ok(publish.topic.clone());
+        };
+        if !publish.topic.is_empty() {
+            self.aliases.insert(alias, publish.topic.clone());
+        }
+        let topic = self.aliases.get(&alias).cloned();
+        topic.ok_or_else(|| format!("alias {alias} stands for nothing"))
+    }
+
     /// Whether it may be served as one who is too slow.
     #[must_use]
     pub fn is_slow(&self, seen: Seen) -> bool {
@@ -168,9 +199,9 @@ impl Link {
     /// The subscriptions that it asked for and that are not answered: they may be in force
     /// already.
     #[must_use]
-    pub fn pending(&self, qos_max: u8) -> Vec<Subscription> {
+    pub fn pending(&self, unanswered: &[Asked], qos_max: u8) -> Vec<Subscription> {
         let mut pending = Vec::new();
-        for asked in &self.requests {
+        for asked in self.requests.iter().chain(unanswered) {
             if let What::Subscribe(requests, identifier) = &asked.what {
                 pending.extend(requests.iter().map(|request| Subscription {
                     qos: request.qos.min(qos_max),

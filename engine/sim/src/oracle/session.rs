@@ -3,21 +3,32 @@
 //! When a subscription begins and ends is known from both sides: not before it was asked
 //! for, and not after it was answered. What lies between may be delivered, and need not.
 
+use super::link::{Asked, What};
 use super::log::{Log, Logged};
+use crate::network::SocketId;
 use crate::topics::TOPICS;
 use ringcast_referee::packet::Request;
 use ringcast_referee::topic;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// One client's.
 #[derive(Debug)]
 pub struct Session {
     /// All it ever subscribed to.
     pub subscriptions: Vec<Subscription>,
-    /// By topic.
-    pub readers: Vec<Reader>,
-    /// What was sent at QoS 1 or 2 and is not acknowledged, in order of first sending.
-    pub in_flight: Vec<InFlight>,
+    /// By topic and the QoS of delivery.
+    pub readers: Vec<[Reader; 3]>,
+    /// What was sent at QoS 1 or 2.
+    pub sent: BTreeSet<u64>,
+    /// What of that its client has not acknowledged, and the connection that it was last
+    /// sent on.
+    pub open: BTreeMap<u64, SocketId>,
+    /// The packet identifiers that it was sent under.
+    pub ids: BTreeMap<u16, u64>,
+    /// Nobody knows all that it is subscribed to.
+    pub is_unknown: bool,
+    /// What was asked for on connections that ended before it was answered.
+    pub unanswered: Vec<Asked>,
 }
 
 /// A subscription, from the SUBACK that granted it.
@@ -73,23 +84,16 @@ pub struct Reader {
     pub checked: usize,
 }
 
-/// A message that waits for an acknowledgement.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct InFlight {
-    /// Its packet identifier.
-    pub id: u16,
-    /// Which it is.
-    pub sequence: u64,
-    /// 1 or 2.
-    pub qos: u8,
-}
-
 impl Default for Session {
     fn default() -> Self {
         Self {
             subscriptions: Vec::new(),
-            readers: vec![Reader::default(); TOPICS.len()],
-            in_flight: Vec::new(),
+            readers: vec![Default::default(); TOPICS.len()],
+            sent: BTreeSet::new(),
+            open: BTreeMap::new(),
+            ids: BTreeMap::new(),
+            is_unknown: false,
+            unanswered: Vec::new(),
         }
     }
 }
@@ -115,7 +119,11 @@ impl Subscription {
 
     fn matches(&self, message: &Logged, is_own: bool) -> bool {
         let name = TOPICS[message.draft.topic].name;
-        topic::matches(&self.request.filter, name) && !(is_own && self.request.no_local)
+        // Whoever may have them has named them.
+        let is_hidden = name.starts_with("user/") && !self.request.filter.starts_with("user/");
+        !is_hidden
+            && topic::matches(&self.request.filter, name)
+            && !(is_own && self.request.no_local)
     }
 
     /// Whether a message can be delivered because of it.
@@ -142,11 +150,28 @@ impl Subscription {
 }
 
 impl Session {
-    /// Whether a message has to be delivered.
+    /// The QoS at which a message has to be delivered, if it has to, and if that is known.
     #[must_use]
-    pub fn must_get(&self, message: &Logged, is_own: bool) -> bool {
-        let all = &self.subscriptions;
-        all.iter().any(|one| one.must_bring(message, is_own))
+    pub fn must_get(&self, message: &Logged, is_own: bool) -> Option<u8> {
+        let qos = |one: &Subscription| one.qos.min(message.draft.qos);
+        let all = self.subscriptions.iter();
+        let must = all.clone().filter(|one| {
+            one.must_bring(message, is_own) && !self.is_unanswered(&one.request.filter)
+        });
+        let may = all
+            .filter(|one| one.may_bring(message, is_own))
+            .map(qos)
+            .max();
+        must.map(qos).max().filter(|must| may == Some(*must))
+    }
+
+    /// Whether nobody knows what became of the last request about a filter.
+    #[must_use]
+    pub fn is_unanswered(&self, filter: &str) -> bool {
+        self.unanswered.iter().any(|asked| match &asked.what {
+            What::Subscribe(requests, _) => requests.iter().any(|one| one.filter == filter),
+            What::Unsubscribe(filters) => filters.iter().any(|one| one == filter),
+        })
     }
 
     /// All that it is subscribed to, in an order that depends on nothing else.
@@ -183,7 +208,8 @@ impl Session {
         if let Some(before) = before {
             before.given_up = Some(subscription.asked);
             before.gone = Some(subscription.granted);
-            if before.request.no_local == subscription.request.no_local {
+            let is_alike = before.request.no_local == subscription.request.no_local;
+            if is_alike && before.qos == subscription.qos {
                 subscription.held_since = before.held_since;
             }
         }

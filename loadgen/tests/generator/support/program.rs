@@ -108,6 +108,11 @@ impl Outcome {
         assert_eq!(self.code, Some(0), "{}\n{}", self.stdout, self.stderr);
         assert_eq!(results.correctness.violations(), 0, "{}", self.stdout);
         assert!(results.early_ends.is_empty(), "{}", self.stdout);
+        // No second is lost, nor counted twice.
+        let delivered: u64 = results.seconds.iter().map(|second| second.delivered).sum();
+        let published: u64 = results.seconds.iter().map(|second| second.published).sum();
+        assert_eq!(delivered, results.totals.delivered);
+        assert_eq!(published, results.totals.published);
         results
     }
 }
