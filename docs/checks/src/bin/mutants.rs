@@ -18,6 +18,11 @@ use std::{env, fs};
 use ringcast_docs_checks::mutant::{self, Mutant, TestName};
 use ringcast_docs_checks::{read, root};
 
+/// The first build of the copy builds all that the engine is made of.
+const BUILD_SECONDS_MAX: &str = "3600";
+
+const TEST_SECONDS_MAX: &str = "300";
+
 /// What became of a mutant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Fate {
@@ -124,12 +129,13 @@ impl Copy {
 
     /// What this test has to say of the copy as it stands.
     fn fate_by(&self, test: &TestName) -> Fate {
-        let build = self.cargo_test(test, &["--no-run"]);
+        let build = self.cargo_test(BUILD_SECONDS_MAX, test, &["--no-run"]);
         if !build.status.success() {
             eprintln!("{}", String::from_utf8_lossy(&build.stderr));
             return Fate::DoesNotCompile;
         }
-        let run = self.cargo_test(test, &["--", "--exact", test.within_target()]);
+        let exact = ["--", "--exact", test.within_target()];
+        let run = self.cargo_test(TEST_SECONDS_MAX, test, &exact);
         // Said before the test begins, so a test that takes its process down has run, too.
         if !String::from_utf8_lossy(&run.stdout).contains("\nrunning 1 test\n") {
             Fate::DoesNotRun
@@ -140,10 +146,10 @@ impl Copy {
         }
     }
 
-    /// A test that does not end within five minutes has failed, too.
-    fn cargo_test(&self, test: &TestName, arguments: &[&str]) -> Output {
+    /// What does not end within so many seconds has failed, too.
+    fn cargo_test(&self, seconds_max: &str, test: &TestName, arguments: &[&str]) -> Output {
         Command::new("timeout")
-            .args(["300", env!("CARGO"), "test"])
+            .args([seconds_max, env!("CARGO"), "test"])
             .args(test.target())
             .args(arguments)
             .current_dir(&self.tree)
