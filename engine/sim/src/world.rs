@@ -428,9 +428,7 @@ impl World {
         match violation.rule {
             // What a session had in its outbox when its connection broke.
             Rule::DupOnlyAgain => true,
-            // What was kept while its client spoke MQTT 3.
-            Rule::Unchanged => link.is_some_and(|link| link.is_resumed),
-            // The same, and what expired while its client took nothing.
+            // What expired while its client took nothing.
             Rule::Expiry => link.is_some_and(|link| link.was_blocked),
             // Whoever takes slowly what it is owed is not read meanwhile, and so not silent.
             Rule::KeepAlive => link.is_some_and(|link| link.was_blocked),

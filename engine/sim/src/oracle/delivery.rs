@@ -242,11 +242,8 @@ impl Oracle {
         whole: &[u8],
     ) -> Verdict {
         // Where an alias stands is the server's choice, and what was sent once does not
-        // expire any more. Known, and not mended: what is kept for a session while its client
-        // speaks MQTT 3 has no properties when it comes back with MQTT 5.
-        let is_open = publish.properties.has(property::TOPIC_ALIAS)
-            || publish.dup
-            || (link.is_resumed && link.version == Version::V5);
+        // expire any more.
+        let is_open = publish.properties.has(property::TOPIC_ALIAS) || publish.dup;
         if is_open {
             return Ok(());
         }
