@@ -4,9 +4,9 @@ mod support;
 
 use ringcast_codec::market::{DeliveryClass, DeliveryClasses, SlowPolicy};
 use ringcast_codec::mqtt::{
-    Binary, Connect, Delivery, Packet, PacketId, Properties, Property, Publish, QoS, ReasonCode,
-    Subscribe, SubscriptionBlock, SubscriptionIdentifier, SubscriptionOptions, Text, TopicFilter,
-    TopicName, Version, Will,
+    Binary, Connect, Delivery, FilterBlock, Packet, PacketId, Properties, Property, Publish, QoS,
+    ReasonCode, Subscribe, SubscriptionBlock, SubscriptionIdentifier, SubscriptionOptions, Text,
+    TopicFilter, TopicName, Unsubscribe, Version, Will,
 };
 use ringcast_ring::Message;
 use ringcast_shard::{End, Settings};
@@ -444,6 +444,37 @@ fn who_can_not_be_sent_connack_is_sent_nothing() {
     world.wire.take(peers[0]);
     world.settle();
     assert!(told(&mut world, peers[0], Version::V5)[0].starts_with("Connack Success"));
+}
+
+#[test]
+fn who_can_not_be_unsubscribed_nor_told_so_is_closed() {
+    for version in [Version::V311, Version::V5] {
+        let mut world = World::new(Settings {
+            connections: 4,
+            sessions: 4,
+            cohorts: 1,
+            ..tiny()
+        });
+        // Two share a set, and the others have what room there is for sets.
+        let sets: [&[&str]; 4] = [&["a", "b"], &["a", "b"], &["c"], &["d"]];
+        let peers = ["w", "x", "y", "z"]
+            .into_iter()
+            .zip(sets)
+            .map(|(id, set)| world.connect(&connect(version, id), &subscribe_as(version, set)));
+        let peers: Vec<_> = peers.collect();
+        world.settle();
+        let mut filters = FilterBlock::new();
+        filters.push(TopicFilter::new("a").unwrap());
+        let packet = Packet::Unsubscribe(Unsubscribe {
+            packet_id: PacketId::new(8).unwrap(),
+            properties: Properties::EMPTY,
+            filters: filters.filters(),
+        });
+        world.send(peers[0], version, &packet);
+        world.settle();
+        let is_closed = world.wire.pipes[&peers[0]].closed.is_some();
+        assert_eq!(is_closed, version == Version::V311);
+    }
 }
 
 #[test]

@@ -325,6 +325,12 @@ impl<Pass> Shard<Pass> {
                 }
             }
             let reason = self.unsubscribe(index, filter);
+            let is_mqtt_3 = self.connections.at(index).version != Version::V5;
+            if reason == ReasonCode::ImplementationSpecificError && is_mqtt_3 {
+                // UNSUBACK can't say that there was no room for another set.
+                self.doom(waiting.key, End::Quota);
+                return Step::Done;
+            }
             waiting.reasons.push(reason as u8);
             waiting.shares |= is_shared(filter);
         }

@@ -327,7 +327,18 @@ fn way(ways: &Ways<'_>, publish: &Publish, message: &Logged, is_own: bool) -> Re
     let fits = || identifiers_fit(ways, publish, message, is_own);
     let live = live && sequence > reader.last && fits();
     if !publish.retain {
-        return Err(format!("message {sequence} was not asked for"));
+        let name = TOPICS[topic].name;
+        let near = ways
+            .iter()
+            .filter(|one| ringcast_referee::topic::matches(&one.request.filter, name))
+            .map(|one| {
+                let (filter, until) = (&one.request.filter, one.gone);
+                format!("{filter} from {} to {until:?}", one.asked)
+            });
+        let near: Vec<_> = near.collect();
+        return Err(format!(
+            "message {sequence} was not asked for, but {near:?}"
+        ));
     }
     if !live && (!message.draft.retain || message.draft.payload.is_empty()) {
         return Err(format!("message {sequence} is not retained"));
