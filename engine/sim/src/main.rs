@@ -66,8 +66,11 @@ fn seed(text: &str) -> u64 {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    // A panic of the engine is told with its seed, and only then.
-    std::panic::set_hook(Box::new(|_| {}));
+    if arguments.seeds > 1 || arguments.forever || arguments.shrink {
+        // A panic of the engine is told with its seed. Of a single run it is worth knowing
+        // from where it comes, too.
+        std::panic::set_hook(Box::new(|_| {}));
+    }
     let first = seed(&arguments.seed);
     let began = Instant::now();
     let mut counts = Counts::default();
