@@ -166,6 +166,12 @@ impl Arena {
         self.frames[slot].body = body;
     }
 
+    /// Whether a frame is still there, all of it.
+    pub(crate) fn has(&self, number: FrameNumber) -> bool {
+        let (tail, first) = self.left_after(0, 0, 0);
+        number >= first && self.frame(number).at >= tail
+    }
+
     /// Past the last frame.
     pub(crate) fn head(&self) -> (ArenaOffset, FrameNumber) {
         (self.head, self.next)
@@ -218,6 +224,7 @@ mod tests {
                 for number in first.0..=number {
                     let frame = *arena.frame(FrameNumber(number));
                     prop_assert_eq!(frame.sequence, number);
+                    prop_assert_eq!(arena.has(FrameNumber(number)), frame.at >= tail);
                     if frame.at >= tail {
                         prop_assert_eq!(arena.bytes(frame.at..frame.end()), &written[number as usize]);
                     }

@@ -480,7 +480,8 @@ impl<Pass> Shard<Pass> {
         if found.identifiers == 0 || form == WireForm::Mqtt3 {
             let (row, column) = (usize::from(retain), usize::from(qos));
             let known = self.routing.frames.plain[form as usize][row][column];
-            if known.is_some() {
+            // Of a small arena the variants of a large message may have taken all.
+            if known.is_some_and(|number| self.arenas[form as usize].has(number)) {
                 return Ok(known);
             }
             self.routing.frames.identifiers.clear();
@@ -501,6 +502,7 @@ impl<Pass> Shard<Pass> {
         };
         if let Some((known_form, known_retain, known_qos, number)) = frames.identified
             && (known_form, known_retain, known_qos) == (form, retain, qos)
+            && self.arenas[form as usize].has(number)
             && identifiers().eq(frames.identifiers.iter().copied())
         {
             return Ok(Some(number));
