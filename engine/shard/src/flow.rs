@@ -240,14 +240,20 @@ impl Laps {
         }
     }
 
-    /// A flow has got the frame that was written last. If it held nothing before, it
-    /// belongs to the newest lap.
-    pub(crate) fn enter(&mut self, id: CohortId, flow: &mut Flow) {
+    /// Whether a frame lies in one of the laps, so that whoever gets it is known there.
+    pub(crate) fn has(&self, frame: FrameNumber) -> bool {
+        self.laps.front().is_some_and(|lap| lap.frame <= frame)
+    }
+
+    /// A flow has got this frame, which lies in one of the laps. If it held nothing before,
+    /// it belongs to that.
+    pub(crate) fn enter(&mut self, id: CohortId, flow: &mut Flow, frame: FrameNumber) {
         let in_lap = &mut flow.in_lap[flow.wire_form as usize];
         if in_lap.is_in {
             return;
         }
-        let lap = self.laps.back_mut().expect("a frame was written");
+        let after = self.laps.partition_point(|lap| lap.frame <= frame);
+        let lap = &mut self.laps[after - 1];
         *in_lap = InLap {
             is_in: true,
             next: lap.first.replace(id),

@@ -366,7 +366,7 @@ impl<Pass> Shard<Pass> {
         }
         let appended = flow.stream.append(number, arena, &mut self.pieces);
         debug_assert!(appended, "there was a page");
-        self.laps[form as usize].enter(cohort, flow);
+        self.laps[form as usize].enter(cohort, flow, number);
         let head = flow.stream.head();
         if matches!(frame.class, SlowPolicy::Disconnect | SlowPolicy::Resync) {
             flow.strict = head;
@@ -480,8 +480,7 @@ impl<Pass> Shard<Pass> {
         if found.identifiers == 0 || form == WireForm::Mqtt3 {
             let (row, column) = (usize::from(retain), usize::from(qos));
             let known = self.routing.frames.plain[form as usize][row][column];
-            // Of a small arena the variants of a large message may have taken all.
-            if known.is_some_and(|number| self.arenas[form as usize].has(number)) {
+            if known.is_some_and(|number| self.has_frame(form, number)) {
                 return Ok(known);
             }
             self.routing.frames.identifiers.clear();
@@ -503,6 +502,7 @@ impl<Pass> Shard<Pass> {
         if let Some((known_form, known_retain, known_qos, number)) = frames.identified
             && (known_form, known_retain, known_qos) == (form, retain, qos)
             && self.arenas[form as usize].has(number)
+            && self.laps[form as usize].has(number)
             && identifiers().eq(frames.identifiers.iter().copied())
         {
             return Ok(Some(number));
@@ -513,6 +513,12 @@ impl<Pass> Shard<Pass> {
         let number = self.encode(form, retain, qos, message)?;
         self.routing.frames.identified = number.map(|number| (form, retain, qos, number));
         Ok(number)
+    }
+
+    /// Whether a variant is still there for others to get: of a small arena the variants of a
+    /// large message may have taken all.
+    fn has_frame(&self, form: WireForm, number: FrameNumber) -> bool {
+        self.arenas[form as usize].has(number) && self.laps[form as usize].has(number)
     }
 
     /// Writes a variant of the message's frame into the arena.
