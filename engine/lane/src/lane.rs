@@ -11,7 +11,14 @@ use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 pub(crate) struct Lane {
     ring: IoUring,
     queued: usize,
+    /// Completions that it gave when it was drained last.
+    gave: usize,
 }
+
+/// What the kernel does of what it holds back when it is entered plainly is some twenty items:
+/// who gives so many completions may hold more. Fewer are cheap to wait for until the next
+/// look, and dear to be thorough about.
+const GIVES_PLAINLY: usize = 16;
 
 /// How large a lane is.
 #[derive(Debug, Clone, Copy)]
@@ -98,7 +105,11 @@ impl Lane {
         submitter
             .register_iowq_max_workers(&mut [1, 1])
             .map_err(SetUpError::at("limit its threads"))?;
-        Ok(Self { ring, queued: 0 })
+        Ok(Self {
+            ring,
+            queued: 0,
+            gave: 0,
+        })
     }
 
     /// Moves a socket into the table.
@@ -182,19 +193,28 @@ impl Lane {
         self.ring.submission().cq_overflow()
     }
 
-    /// Lets the kernel do some of what it holds back.
+    /// Lets the kernel do some of what it holds back: since Linux 6.13 some twenty items.
     pub(crate) fn enter(&self) {
         entered(self.ring.submitter().submit());
     }
 
-    /// Lets the kernel do what it holds back until half of the completion queue is
-    /// full. Since Linux 6.13 [`Self::enter`] does some twenty items of it, in a third
-    /// of the time that this takes for those.
-    pub(crate) fn enter_thoroughly(&self) {
+    /// Lets the kernel do some of what it holds back, and all of it, until half of the
+    /// completion queue is full, if what it gave last tells of much. That takes three times as
+    /// long for few items, and on virtual machines more: a timer is set for it.
+    pub(crate) fn enter_for_more(&self) {
+        if !self.may_hold_much() {
+            self.enter();
+            return;
+        }
         let most = self.ring.params().cq_entries() as usize / 2;
         let at_once = Timespec::new();
         let arguments = SubmitArgs::new().timespec(&at_once);
         entered(self.ring.submitter().submit_with_args(most, &arguments));
+    }
+
+    /// Whether it gave so much when it was drained last that there may be more at once.
+    pub(crate) fn may_hold_much(&self) -> bool {
+        self.gave >= GIVES_PLAINLY
     }
 
     pub(crate) fn has_completions(&mut self) -> bool {
@@ -203,7 +223,9 @@ impl Lane {
 
     /// Takes all completions that are there, in their order.
     pub(crate) fn drain(&mut self, mut each: impl FnMut(&Completion)) {
+        self.gave = 0;
         for entry in self.ring.completion() {
+            self.gave += 1;
             each(&Completion::new(
                 entry.user_data(),
                 entry.result(),

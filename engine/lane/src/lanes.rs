@@ -335,24 +335,20 @@ impl Wire for Lanes {
     fn reap(&mut self, events: &mut Vec<Event>, most: usize) {
         assert!(!self.in_batch, "a batch was begun and not finished");
         let mut orders = self.orders_max;
-        for round in 0..ROUNDS_MAX {
+        for _ in 0..ROUNDS_MAX {
             orders = self.place_orders(orders);
             let mut quiet = true;
             for lane in &mut self.lanes {
                 lane.submit();
                 if lane.holds_back() {
-                    quiet = false;
                     self.overflows += u64::from(lane.has_overflowed());
-                    match round {
-                        0 => lane.enter(),
-                        _ => lane.enter_thoroughly(),
-                    }
+                    lane.enter_for_more();
                 }
                 lane.drain(|completion| {
-                    quiet = false;
                     let request = Request::from_mark(completion.mark);
                     self.connections.answered(request, completion);
                 });
+                quiet &= !lane.may_hold_much();
             }
             if quiet || self.connections.eventful() >= most {
                 break;
