@@ -51,6 +51,9 @@ pub(crate) struct Flow {
     pub(crate) gave_up: bool,
     /// The log lacks a message up to this one that there was no room for.
     pub(crate) lost_to: u64,
+    /// The log lacks messages up to this one that are not kept for who is away, because
+    /// nobody was in lag.
+    pub(crate) unlogged: u64,
 }
 
 /// Whether a flow is in one of the laps of an arena, and who is behind it.

@@ -371,6 +371,38 @@ fn what_is_conflated_is_marked_as_retained_if_it_is_and_that_is_asked_for() {
     assert_eq!(told, ["conflate/a last retained"]);
 }
 
+/// For who is away a log keeps what is to be acknowledged; who falls into lag needs more of it.
+#[test]
+fn who_falls_into_lag_behind_one_who_is_away_loses_nothing() {
+    let mut world = World::new(tiny());
+    let expiry = block(Property::SessionExpiryInterval(3_600));
+    let lasting = Connect {
+        properties: expiry.properties(),
+        ..connect(Version::V5, "away")
+    };
+    let away = world.connect(&lasting, &subscribe(&["queue/a"]));
+    world.settle();
+    world.wire.end(away);
+    world.settle();
+    let peer = client(&mut world, "here", &["queue/a"]);
+    world.wire.pipes.get_mut(&peer).unwrap().capacity = 0;
+    let mut sent = 0;
+    while world.shard.counters().lags == 0 {
+        sent += 1;
+        assert!(world.feed("queue/a", format!("{sent:0500}").as_bytes(), false));
+        world.settle();
+    }
+    world.wire.pipes.get_mut(&peer).unwrap().capacity = usize::MAX;
+    world.wire.take(peer);
+    world.settle();
+    assert_eq!(world.shard.gauges().away, 1);
+    let expected: Vec<_> = (1..=sent).map(|n| format!("queue/a {n:0500}")).collect();
+    assert!(
+        told(&mut world, peer, Version::V5) == expected,
+        "{sent} sent"
+    );
+}
+
 #[test]
 fn who_is_back_in_step_while_a_message_waits_for_room_gets_it_once() {
     let mut world = World::new(Settings {

@@ -7,7 +7,7 @@
 
 use super::private::is_private;
 use super::{OUTBOX_FILL, Shard};
-use crate::arena::FrameNumber;
+use crate::arena::{Frame, FrameNumber};
 use crate::cohorts::{CohortId, SHARED_FILTERS_MAX};
 use crate::connections::{Connection, Flags, Lag};
 use crate::deliveries::{DeliveryId, How};
@@ -42,7 +42,14 @@ impl<Pass> Shard<Pass> {
         let dropped = self.flows.get(cohort).dropped - self.drops_ahead(cohort, cursor, changed_to);
         let finished = self.finish_frame(index);
         let id = self.connections.at(index).session;
-        self.enter_log_behind(id, cohort, changed_to);
+        let flow = self.flows.get(cohort);
+        if flow.log.is_some() && changed_to < flow.unlogged {
+            self.queue_stream(index, cursor);
+            self.enter_log_behind(id, cohort, self.routing.sequence);
+            self.lag_mut(index).changed_to = changed_to;
+        } else {
+            self.enter_log_behind(id, cohort, changed_to);
+        }
         self.lag_mut(index).dropped = dropped;
         self.with_roster(index, |roster, seat, moved| roster.set_lagging(seat, moved));
         self.counters.lags += 1;
@@ -51,6 +58,24 @@ impl<Pass> Shard<Pass> {
         } else if !self.connections.at(index).flags.has(Flags::WAITS) {
             self.list(key);
         }
+    }
+
+    /// What must not be lost of a stream from this position on moves to the queue of a
+    /// connection: its cohort's log does not have all of it.
+    fn queue_stream(&mut self, index: u32, from: Position) {
+        let Connection {
+            cohort, session, ..
+        } = *self.connections.at(index);
+        let flow = self.flows.get(cohort);
+        let (form, head) = (flow.wire_form as usize, flow.stream.head());
+        let mut begun = std::mem::take(&mut self.begun);
+        self.frames_begun(cohort, from..head, &mut begun);
+        begun.retain(|number| is_logged(self.arenas[form].frame(*number)));
+        for &number in &begun {
+            self.queue_frame(session, form, number);
+        }
+        begun.clear();
+        self.begun = begun;
     }
 
     /// The sequence number of the last message that was sent of a stream, or begun.
@@ -108,7 +133,7 @@ impl<Pass> Shard<Pass> {
         let log = self.logs.begin();
         let flow = self.flows.get_mut(cohort);
         flow.log = Some(log);
-        flow.lost_to = 0;
+        (flow.lost_to, flow.unlogged) = (0, 0);
         let flow = self.flows.get(cohort);
         let form = flow.wire_form as usize;
         let arena = &self.arenas[form];
@@ -117,7 +142,7 @@ impl<Pass> Shard<Pass> {
             .stream
             .stretches(held, &self.pieces, arena)
             .flat_map(|stretch| stretch.frames(arena))
-            .filter(|(_, frame)| frame.class == SlowPolicy::Queue || frame.qos > 0)
+            .filter(|(_, frame)| is_logged(frame))
             .map(|(number, _)| number)
             .collect();
         for number in frames {
@@ -477,4 +502,9 @@ impl<Pass> Shard<Pass> {
         let lag = self.session(index).lag.expect("it is in lag");
         &mut self.lags[lag as usize]
     }
+}
+
+/// Whether a frame's message belongs into a log, for those in lag.
+fn is_logged(frame: &Frame) -> bool {
+    frame.class == SlowPolicy::Queue || frame.qos > 0
 }

@@ -299,15 +299,22 @@ impl<Pass> Shard<Pass> {
                 if frame.qos > 0 {
                     self.take_off_shared(session, form, number);
                 }
-            } else if let Some(delivery) = self.body_of(form, number) {
-                self.enqueue(session, delivery);
             } else {
-                self.counters.not_kept += 1;
-                self.break_session(session);
+                self.queue_frame(session, form, number);
             }
         }
         begun.clear();
         self.begun = begun;
+    }
+
+    /// The message of a frame waits in a session's queue from now on.
+    pub(super) fn queue_frame(&mut self, session: SessionId, form: usize, number: FrameNumber) {
+        if let Some(delivery) = self.body_of(form, number) {
+            self.enqueue(session, delivery);
+        } else {
+            self.counters.not_kept += 1;
+            self.break_session(session);
+        }
     }
 
     /// The frames of a stream that begin between two positions.

@@ -345,12 +345,15 @@ impl<Pass> Shard<Pass> {
         if is_strict && lagging > 0 {
             self.give_up_on_all(found.cohort);
         }
-        let is_needed = (lagging > 0 && slow == SlowPolicy::Queue)
-            || (qos > 0 && (lagging > 0 || self.flows.get(found.cohort).away > 0));
+        let away = self.flows.get(found.cohort).away;
+        let is_needed =
+            (lagging > 0 && slow == SlowPolicy::Queue) || (qos > 0 && (lagging > 0 || away > 0));
         if is_needed {
             self.append_to_log(found, message);
         } else if slow == SlowPolicy::Drop && qos == 0 {
             self.flows.get_mut(found.cohort).dropped += 1;
+        } else if slow == SlowPolicy::Queue && away > 0 {
+            self.flows.get_mut(found.cohort).unlogged = message.sequence;
         }
         true
     }
