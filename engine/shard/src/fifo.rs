@@ -157,6 +157,32 @@ impl<T: Copy + Default, const N: usize> Fifos<T, N> {
         carried
     }
 
+    /// Puts an item at this place, counted from the front: those from there on move back.
+    /// `false` if it needs a page and there is none.
+    #[must_use]
+    pub(crate) fn insert(&mut self, fifo: &mut Fifo, place: usize, item: T) -> bool {
+        assert!(place <= fifo.len(), "it is behind something");
+        if !self.push(fifo, item) {
+            return false;
+        }
+        let mut carried = item;
+        let at = fifo.taken as usize + place;
+        let mut page = fifo.front;
+        for _ in 0..at / N {
+            page = self.pages.next(page);
+        }
+        let mut slot = at % N;
+        for _ in place..fifo.len() {
+            std::mem::swap(&mut self.pages.get_mut(page)[slot], &mut carried);
+            slot += 1;
+            if slot == N {
+                page = self.pages.next(page);
+                slot = 0;
+            }
+        }
+        true
+    }
+
     /// All items from the front.
     pub(crate) fn iter(&self, fifo: Fifo) -> impl Iterator<Item = &T> {
         self.chunks(fifo).flatten()
@@ -188,7 +214,7 @@ mod tests {
     proptest! {
         #[test]
         fn queues_hold_what_deques_hold(
-            steps in prop::collection::vec((0..3_usize, 0..11_u8), 0..300),
+            steps in prop::collection::vec((0..3_usize, 0..12_u8), 0..300),
         ) {
             const PAGES: usize = 6;
             let mut pool = Fifos::<u32, 3>::new(PAGES);
@@ -220,6 +246,13 @@ mod tests {
                     let place = number as usize % model.len();
                     *pool.get_mut(*fifo, place) += 1_000;
                     model[place] += 1_000;
+                } else if kind == 10 {
+                    let place = number as usize % (model.len() + 1);
+                    if pool.insert(fifo, place, number) {
+                        model.insert(place, number);
+                    } else {
+                        prop_assert_eq!(pool.free_pages(), 0);
+                    }
                 } else {
                     let count = number as usize % 6;
                     pool.discard(fifo, count);

@@ -92,9 +92,8 @@ impl<Pass> Shard<Pass> {
             // [MQTT-3.1.2-25]: as if it had been sent, and its client had got it.
             let id = self.connections.at(index).session;
             let found = self.sessions.get(id).window.find(packet_id, &self.flights);
-            let (place, _) = found.expect("it is in flight");
-            let window = &mut self.sessions.get_mut(id).window;
-            window.remove(place, &mut self.flights);
+            let (place, flight) = found.expect("it is in flight");
+            self.land(id, place, flight);
             self.release(delivery);
         }
     }
@@ -356,11 +355,12 @@ impl<Pass> Shard<Pass> {
 
     /// What is noted of a frame of a stream for who acknowledges it.
     pub(super) fn flight_of(&self, frame: &Frame) -> Flight {
-        Flight {
-            packet_id: shared_id(self.q_of(frame)).get(),
-            awaits: awaits(frame.qos),
-            delivery: DeliveryId::from_body(frame.body),
-        }
+        let packet_id = shared_id(self.q_of(frame));
+        Flight::new(
+            packet_id,
+            awaits(frame.qos),
+            DeliveryId::from_body(frame.body),
+        )
     }
 
     /// A session was sent these, the first of which has this number: with what they may be

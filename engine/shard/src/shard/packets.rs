@@ -61,12 +61,11 @@ impl<Pass> Shard<Pass> {
     fn on_taken(&mut self, key: ConnectionKey, packet_id: PacketId, awaited: Awaits) {
         let id = self.connections.at(key.index()).session;
         let found = self.sessions.get(id).window.find(packet_id, &self.flights);
-        let Some((place, _)) = found.filter(|(_, flight)| flight.awaits == awaited) else {
+        let Some((place, flight)) = found.filter(|(_, flight)| flight.awaits == awaited) else {
             self.counters.acknowledgements_unknown += 1;
             return;
         };
-        let window = &mut self.sessions.get_mut(id).window;
-        let flight = window.remove(place, &mut self.flights);
+        self.land(id, place, flight);
         if let Some(delivery) = flight.delivery {
             self.release(delivery);
         }

@@ -233,14 +233,19 @@ impl<Pass> Shard<Pass> {
         delivery: Option<DeliveryId>,
     ) {
         let id = self.connections.at(index).session;
-        let flight = Flight {
-            packet_id: packet_id.get(),
-            awaits: awaits(qos),
-            delivery: delivery.map(|delivery| self.deliveries.share(delivery)),
-        };
+        let delivery = delivery.map(|delivery| self.deliveries.share(delivery));
+        let flight = Flight::new(packet_id, awaits(qos), delivery);
         let window = &mut self.sessions.get_mut(id).window;
         if !window.push(flight, &mut self.flights) {
             self.fail_flight(id, flight);
+        }
+    }
+
+    /// What was in flight is over.
+    pub(super) fn land(&mut self, id: SessionId, place: usize, flight: Flight) {
+        let window = &mut self.sessions.get_mut(id).window;
+        if !window.remove(place, flight, &mut self.flights) {
+            self.break_session(id);
         }
     }
 

@@ -13,6 +13,7 @@ use crate::batch::Place;
 use crate::cohorts::CohortId;
 use crate::sessions::SessionId;
 use crate::stream::Position;
+use crate::window::to_runs;
 use ringcast_wire::Wire;
 use std::ops::Range;
 
@@ -202,8 +203,7 @@ impl<Pass> Shard<Pass> {
                 first = frames.peek().map_or(0, |frame| self.q_of(frame));
                 run.clear();
                 run.extend(frames.map(|frame| self.flight_of(frame)));
-                bare.clear();
-                bare.extend(run.iter().map(|flight| flight.bare()));
+                to_runs(&run, &mut bare);
                 of = Some((cohort, between));
             }
             if !run.is_empty() {
