@@ -103,8 +103,8 @@ pub(crate) fn outstanding(
     load(run, window, nanos, fill, None).map(|load| Throughput { load })
 }
 
-/// The same, and subscribers acknowledge nothing while the clock runs. It ends before `most`
-/// messages can have come to each of them then: as many as the server sends before it waits.
+/// The same, and subscribers acknowledge nothing before the clock has stopped. It does before
+/// `most` messages can have come to each of them: as many as the server sends before it waits.
 pub(crate) fn outstanding_unacknowledged(
     run: &mut Run<'_>,
     window: u64,
@@ -134,8 +134,14 @@ fn load(
     }
     let begin = run.now;
     let mut before = run.complete();
-    let mut published_max = u64::MAX;
     let mut is_warm = false;
+    let mut published_max = u64::MAX;
+    if let Some(most) = unacknowledged_max {
+        // From the beginning: TCP goes on otherwise for whoever has answered once. With the
+        // last turn a window of messages may be published, and arrive.
+        run.subscribers.withhold_acknowledgements();
+        published_max = before + most.saturating_sub(window);
+    }
     loop {
         turn(run)?;
         // Both ends are where as many messages as may be under way have arrived, however
@@ -143,14 +149,8 @@ fn load(
         let is_round = run.complete() >= before + window;
         if is_round && !is_warm && run.now >= begin + nanos / WARM_UP_PART {
             is_warm = true;
-            if unacknowledged_max.is_some() {
-                run.subscribers.withhold_acknowledgements();
-            }
             run.begin();
             before = run.complete();
-            // With the next turn a window of messages may be published, and arrive.
-            let most = unacknowledged_max.map(|most| before + most.saturating_sub(window));
-            published_max = most.unwrap_or(u64::MAX);
         } else if is_round
             && is_warm
             && (run.now >= begin + nanos || run.publisher.published() >= published_max)
