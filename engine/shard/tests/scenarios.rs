@@ -404,6 +404,43 @@ fn who_falls_into_lag_behind_one_who_is_away_loses_nothing() {
 }
 
 #[test]
+fn who_comes_back_is_too_slow_for_what_others_were_too_slow_for() {
+    let mut world = World::new(tiny());
+    let expiry = block(Property::SessionExpiryInterval(3_600));
+    let lasting = |id| Connect {
+        properties: expiry.properties(),
+        ..connect(Version::V5, id)
+    };
+    let filters = ["strict/a", "queue/a"];
+    let away = world.connect(&lasting("away"), &subscribe(&filters));
+    world.settle();
+    world.wire.end(away);
+    world.settle();
+    let slow = client(&mut world, "slow", &filters);
+    world.wire.pipes.get_mut(&slow).unwrap().capacity = 0;
+    while world.shard.counters().lags == 0 {
+        assert!(world.feed("queue/a", &[b'x'; 500], false));
+        world.settle();
+    }
+    assert!(world.feed("strict/a", b"1", false));
+    world.settle();
+    assert!(world.wire.pipes[&slow].closed.is_some());
+    let back = world.connect(
+        &Connect {
+            clean_start: false,
+            ..lasting("away")
+        },
+        b"",
+    );
+    world.wire.pipes.get_mut(&back).unwrap().capacity = 0;
+    world.turn();
+    assert!(world.feed("strict/a", b"2", false));
+    world.settle();
+    assert!(world.wire.pipes[&back].closed.is_some());
+    assert_eq!(world.shard.counters().ended[End::TooSlow.number()], 2);
+}
+
+#[test]
 fn who_is_back_in_step_while_a_message_waits_for_room_gets_it_once() {
     let mut world = World::new(Settings {
         turn_sends_max: 1,

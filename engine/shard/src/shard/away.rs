@@ -148,7 +148,10 @@ impl<Pass> Shard<Pass> {
     /// A session that was away has a connection again, with a seat.
     pub(super) fn on_back(&mut self, id: SessionId) {
         let cohort = self.sessions.get(id).cohort;
-        self.flows.get_mut(cohort).away -= 1;
+        let flow = self.flows.get_mut(cohort);
+        flow.away -= 1;
+        // It is in lag now, and not too slow for anything yet.
+        flow.gave_up = false;
         self.sessions.count_away(-1);
         let sequence = self.routing.sequence;
         if let Some(lag) = self.sessions.get(id).lag {
