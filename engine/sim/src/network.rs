@@ -69,6 +69,8 @@ pub enum Output {
     Bytes(Vec<u8>),
     /// A send was not taken whole.
     Blocked,
+    /// Some of what its client had sent was read.
+    Read,
     /// It was closed.
     Closed,
 }
@@ -586,6 +588,8 @@ impl Network {
         let pipe = self.pipe(socket).expect("it is open");
         buffer[..count].copy_from_slice(&pipe.to_server.all()[..count]);
         pipe.to_server.skip(count);
+        self.tape.push((socket, Output::Read));
+        let pipe = self.pipe(socket).expect("it is open");
         let more = !pipe.to_server.is_empty() || pipe.client != End::Open;
         if more && hides {
             self.counts.count(Kind::HiddenInput);

@@ -341,6 +341,10 @@ impl Oracle {
                 link.was_blocked = true;
                 Ok(())
             }
+            Output::Read => {
+                link.heard_nanos = seen.now_nanos;
+                Ok(())
+            }
             Output::Closed => self.on_closed(link, seen),
             Output::Bytes(bytes) => {
                 let mut pending = std::mem::take(&mut link.rest);
@@ -431,6 +435,7 @@ impl Oracle {
         }
         link.state = State::Open;
         link.connected = seen.routed;
+        link.heard_nanos = seen.now_nanos;
         // Somebody of this name may have been let in and was never told.
         let others = self.by_client[&link.client_id].iter();
         let mut others = others.filter(|other| **other != link.socket);
@@ -466,6 +471,7 @@ impl Oracle {
         let session = &mut self.sessions[link.session];
         session.is_unknown |= link.is_unknown;
         link.is_unknown = session.is_unknown;
+        session.packet_bytes_max = session.packet_bytes_max.min(link.packet_bytes_max);
         Ok(())
     }
 
@@ -791,7 +797,8 @@ impl Oracle {
         let topic = TOPICS[message.draft.topic].name;
         let size =
             7 + 11 + 5 * 8 + topic.len() + message.draft.block.len() + message.draft.payload.len();
-        size <= link.packet_bytes_max
+        // What was too large for an earlier connection is as if it had been sent on it.
+        size <= self.sessions[link.session].packet_bytes_max
             && (message.expires_micros == 0 || message.expires_micros > seen.wall_micros)
     }
 }

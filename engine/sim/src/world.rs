@@ -412,6 +412,7 @@ impl World {
                 }
                 Output::Closed => self.testify(socket, What::ClosedByServer),
                 Output::Blocked => self.counts.count(Kind::Apart),
+                Output::Read => {}
             }
             self.oracle.on_output(socket, &output, seen)?;
         }
@@ -426,12 +427,16 @@ impl World {
     fn is_excused(&self, violation: &Violation) -> bool {
         let link = self.oracle.link(SocketId(violation.connection as u32));
         match violation.rule {
-            // What a session had in its outbox when its connection broke.
-            Rule::DupOnlyAgain => true,
-            // What expired while its client took nothing.
-            Rule::Expiry => link.is_some_and(|link| link.was_blocked),
-            // Whoever takes slowly what it is owed is not read meanwhile, and so not silent.
-            Rule::KeepAlive => link.is_some_and(|link| link.was_blocked),
+            // What a session had in its outbox when its connection broke; and of expiry the
+            // referee counts from when a message was sent, the oracle from when it was read.
+            Rule::DupOnlyAgain | Rule::Expiry => true,
+            // Whoever takes slowly what it is owed is not read meanwhile, and so not silent; and
+            // the referee counts from when something was sent.
+            Rule::KeepAlive => link.is_some_and(|link| {
+                let silent_nanos = violation.at_nanos.saturating_sub(link.heard_nanos);
+                let most_nanos = u64::from(link.keep_alive) * 1_500_000_000;
+                link.was_blocked || silent_nanos <= most_nanos + slack_nanos(&self.options)
+            }),
             _ => false,
         }
     }
@@ -722,6 +727,11 @@ fn wall_nanos(monotonic_nanos: u64) -> u64 {
     BEGIN_WALL_NANOS + monotonic_nanos - BEGIN_NANOS
 }
 
+/// How late a server can be to act.
+fn slack_nanos(options: &Options) -> u64 {
+    2_000_000_000 + 4 * options.late_nanos_max()
+}
+
 /// What the referee is told of the traces.
 fn scope(options: &Options) -> Scope {
     Scope {
@@ -733,7 +743,7 @@ fn scope(options: &Options) -> Scope {
             prefix: "user/".to_owned(),
             everything: Vec::new(),
         }),
-        slack_nanos: 2_000_000_000 + 4 * options.late_nanos_max(),
+        slack_nanos: slack_nanos(options),
         answer_nanos: None,
     }
 }

@@ -70,6 +70,7 @@ pub(super) fn act(world: &mut World, random: &mut Random) -> Option<String> {
             lives: None,
             may_be_refused: false,
         }),
+        heard_nanos: 0,
         last_sent_nanos: world.now_nanos(),
     });
     let Connect {

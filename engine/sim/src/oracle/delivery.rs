@@ -123,7 +123,7 @@ impl Oracle {
             false if publish.dup => return Err(format!("message {sequence} was not sent before")),
             false => way(&ways, publish, message, is_own)?,
         };
-        self.check_bytes(link, publish, message, whole)?;
+        self.check_bytes(link, publish, message, whole, seen)?;
         let expires = message.expires_micros;
         let has_expired = expires > 0 && expires + self.bounds.late_micros_max < seen.wall_micros;
         if has_expired && !link.is_slow(seen) {
@@ -240,6 +240,7 @@ impl Oracle {
         publish: &Publish,
         message: &Logged,
         whole: &[u8],
+        seen: Seen,
     ) -> Verdict {
         // Where an alias stands is the server's choice, and what was sent once does not
         // expire any more.
@@ -252,7 +253,11 @@ impl Oracle {
         if message.expires_micros > 0 && link.version == Version::V5 {
             let told = told.ok_or("it does not say that it expires")?;
             let lives = message.expires_micros.saturating_sub(message.ingest_micros);
-            if told == 0 || u64::from(told) > lives.div_ceil(1_000_000) {
+            let left = message.expires_micros.saturating_sub(seen.wall_micros);
+            // What was blocked was written before it waited.
+            let is_late = !link.was_blocked
+                && u64::from(told) * 1_000_000 > left + self.bounds.late_micros_max;
+            if told == 0 || is_late || u64::from(told) > lives.div_ceil(1_000_000) {
                 return Err(format!("it says that it expires in {told} s"));
             }
             list.0.push((property::MESSAGE_EXPIRY, Value::Number(told)));

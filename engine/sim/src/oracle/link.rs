@@ -68,6 +68,8 @@ pub struct Link {
     pub sequenced: usize,
     /// What is published for it when it ends badly; once.
     pub will: Option<Draft>,
+    /// When the server last read something of it, or let it in.
+    pub heard_nanos: u64,
     /// When it last sent something.
     pub last_sent_nanos: u64,
 }

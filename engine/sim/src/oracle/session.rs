@@ -25,6 +25,8 @@ pub struct Session {
     pub open: BTreeMap<u64, SocketId>,
     /// The packet identifiers that it was sent under.
     pub ids: BTreeMap<u16, u64>,
+    /// The largest packet that each of its connections took.
+    pub packet_bytes_max: usize,
     /// Nobody knows all that it is subscribed to.
     pub is_unknown: bool,
     /// What was asked for on connections that ended before it was answered.
@@ -92,6 +94,7 @@ impl Default for Session {
             sent: BTreeSet::new(),
             open: BTreeMap::new(),
             ids: BTreeMap::new(),
+            packet_bytes_max: usize::MAX,
             is_unknown: false,
             unanswered: Vec::new(),
         }
