@@ -357,6 +357,7 @@ fn way(ways: &Ways<'_>, publish: &Publish, message: &Logged, is_own: bool) -> Re
     let place = ways.iter().position(|one| {
         one.replays
             && (one.identifier == identifier || ways.version != Version::V5)
+            && one.qos.min(message.draft.qos) == publish.qos
             && !(is_own && one.request.no_local)
             && sequence <= one.granted
             && !one.replayed.contains(&topic)
@@ -364,8 +365,8 @@ fn way(ways: &Ways<'_>, publish: &Publish, message: &Logged, is_own: bool) -> Re
     });
     match place {
         Some(_) if live && !reader.unclear.contains(&sequence) => Ok(Way::Unclear),
-        _ if live => Ok(Way::Live),
         Some(place) => Ok(Way::Replay(place)),
+        None if live => Ok(Way::Live),
         None => Err(format!("the retained message {sequence} was not asked for")),
     }
 }
