@@ -96,6 +96,8 @@ kinds! {
     Will Change "will-published"
     Resumed Change "session-resumed"
     Again Change "sent-again"
+    Shared Change "shared"
+    Redirected Change "redirected"
     TakenOver Change "taken-over"
     KeepAlive Change "keep-alive-over"
     TooSlow Change "too-slow"

@@ -18,6 +18,7 @@ mod delivery;
 pub mod link;
 pub mod log;
 pub mod session;
+mod shares;
 
 use crate::kind::{Counts, Kind};
 use crate::network::{Output, SocketId};
@@ -28,7 +29,8 @@ use ringcast_referee::decode;
 use ringcast_referee::packet::{Codes, Connack, Packet, Request, Side, Version, property};
 use ringcast_ring::Message;
 use session::{Held, Session, Subscription};
-use std::collections::{BTreeMap, VecDeque};
+use shares::Shares;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// A promise that was broken, in words.
 pub type Verdict = Result<(), String>;
@@ -106,6 +108,7 @@ pub struct Oracle {
     sessions: Vec<Session>,
     /// The last session of each client's name.
     kept: BTreeMap<String, usize>,
+    shares: Shares,
     /// What the feed has written and is not in the log.
     feed: VecDeque<Draft>,
     abilities: Abilities,
@@ -123,6 +126,7 @@ impl Oracle {
             by_client: BTreeMap::new(),
             sessions: Vec::new(),
             kept: BTreeMap::new(),
+            shares: Shares::default(),
             feed: VecDeque::new(),
             abilities: Abilities::SO_FAR,
             bounds,
@@ -200,6 +204,9 @@ impl Oracle {
     /// A client asks for something.
     pub fn on_request(&mut self, socket: SocketId, id: u16, what: What) {
         let at = self.log.end();
+        if let What::Subscribe(requests, _) = &what {
+            self.shares.on_request(requests);
+        }
         let link = self.links.get_mut(&socket).expect("it connected");
         link.requests.push_back(Asked {
             id,
@@ -592,8 +599,10 @@ impl Oracle {
                     held_since: seen.routed,
                     ..Subscription::asked_for(request, identifier, asked)
                 });
-                let kind = self.change_of_cohort(link, &before);
-                self.counts.count(kind);
+                if !shares::is_shared(&request.filter) {
+                    let kind = self.change_of_cohort(link, &before);
+                    self.counts.count(kind);
+                }
                 Ok(())
             }
             None => Err(format!("{} is granted with {granted}", request.filter)),
@@ -677,7 +686,17 @@ impl Oracle {
             self.nothing_is_missing(link, seen)
                 .map_err(|what| format!("{name}: {what}"))?;
         }
-        Ok(())
+        let shards = self.links.values().filter_map(|link| link.shard);
+        let seen: Vec<_> = shards
+            .collect::<BTreeSet<_>>()
+            .into_iter()
+            .map(seen)
+            .collect();
+        let has_forgotten = seen.iter().any(|seen| seen.has_forgotten);
+        match seen.first() {
+            Some(_) if !has_forgotten => self.shares_at_rest(),
+            _ => Ok(()),
+        }
     }
 
     fn nothing_is_missing(&self, link: &Link, seen: Seen) -> Verdict {

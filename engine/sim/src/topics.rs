@@ -55,7 +55,7 @@ use Policy::{All, Latest, Part};
 use Publisher::{Clients, Feed};
 
 /// All there are; their places are their numbers.
-pub static TOPICS: [Topic; 25] = [
+pub static TOPICS: [Topic; 27] = [
     topic("free/a", Clients, All),
     topic("free/b", Clients, All),
     topic("free/a/b", Clients, All),
@@ -81,6 +81,8 @@ pub static TOPICS: [Topic; 25] = [
     topic("feed/strict", Feed, All),
     topic("user/alice/order/A", Feed, All),
     topic("$SYS/ringcast/up", Feed, All),
+    topic("$jobs/a", Feed, All),
+    topic("$jobs/b", Feed, All),
 ];
 
 impl Topic {
@@ -98,10 +100,17 @@ impl Topic {
 }
 
 /// Filters of topics on which the feed publishes.
-pub const FEED_FILTERS: [&str; 5] = ["market/#", "feed/#", "user/+/order/+", "$SYS/#", "nobody/#"];
+pub const FEED_FILTERS: [&str; 6] = [
+    "market/#",
+    "feed/#",
+    "user/+/order/+",
+    "$SYS/#",
+    "$jobs/#",
+    "nobody/#",
+];
 
 /// What clients subscribe to.
-pub const FILTERS: [&str; 26] = [
+pub const FILTERS: [&str; 30] = [
     "#",
     "+/a",
     "+/+",
@@ -128,6 +137,10 @@ pub const FILTERS: [&str; 26] = [
     "feed/newest",
     "$SYS/#",
     "nothing/here",
+    "$share/one/$jobs/#",
+    "$share/one/$jobs/a",
+    "$share/two/$jobs/+",
+    "$share/two/$jobs/b",
 ];
 
 /// What clients ask for in vain, or on the condition that it is theirs.
@@ -136,6 +149,12 @@ pub const FILTERS_REFUSED: [&str; 3] = [
     "user/+/note",
     "a/b/c/d/e/f/g/h/i/j/k/l/m/n/o/p/q/r/s/t",
 ];
+
+/// Whether groups share what comes there, and nobody gets it otherwise.
+#[must_use]
+pub fn is_shared(topic: usize) -> bool {
+    TOPICS[topic].name.starts_with("$jobs/")
+}
 
 /// The number of a topic.
 #[must_use]

@@ -87,12 +87,11 @@ impl Oracle {
     ) -> Verdict {
         let topic = link.topic_of(publish)?;
         let number = topics::number(&topic).ok_or("nobody publishes there")?;
-        let session = &mut self.sessions[link.session];
+        if topics::is_shared(number) {
+            return self.on_shared(link, publish, number, whole, seen);
+        }
         if link.is_unknown {
             return Ok(());
-        }
-        if publish.qos > 0 && !publish.dup {
-            session.ids.remove(&publish.packet_id);
         }
         let ways = Ways::new(&self.sessions[link.session], link, self.abilities.qos_max);
         let as_it_is = self.log.saying(number, &publish.payload);
@@ -138,15 +137,8 @@ impl Oracle {
             self.counts.count(Kind::Conflated);
         }
         let is_retained = self.log.at(sequence).draft.retain;
+        self.note_sent(link, publish, sequence);
         let session = &mut self.sessions[link.session];
-        if publish.qos > 0 {
-            session.sent.insert(sequence);
-            session.open.insert(sequence, link.socket);
-            // Whoever may be sent no more is as slow as who takes no more.
-            let most = link.receive_maximum.min(self.bounds.inflight_max);
-            link.was_blocked |= session.open.len() >= most;
-            session.ids.insert(publish.packet_id, sequence);
-        }
         let reader = &mut session.readers[number][usize::from(publish.qos)];
         if is_retained {
             reader.retained_last = reader.retained_last.max(sequence);
@@ -170,6 +162,20 @@ impl Oracle {
             }
         }
         Ok(())
+    }
+
+    /// What has to be acknowledged is remembered.
+    pub(super) fn note_sent(&mut self, link: &mut Link, publish: &Publish, sequence: u64) {
+        if publish.qos == 0 {
+            return;
+        }
+        let session = &mut self.sessions[link.session];
+        session.sent.insert(sequence);
+        session.open.insert(sequence, link.socket);
+        // Whoever may be sent no more is as slow as who takes no more.
+        let most = link.receive_maximum.min(self.bounds.inflight_max);
+        link.was_blocked |= session.open.len() >= most;
+        session.ids.insert(publish.packet_id, sequence);
     }
 
     /// A message as it was published: in its place, and none is left out before it.
@@ -234,7 +240,7 @@ impl Oracle {
     }
 
     /// The bytes are those of an independent encoding.
-    fn check_bytes(
+    pub(super) fn check_bytes(
         &self,
         link: &Link,
         publish: &Publish,

@@ -5,6 +5,7 @@
 
 use super::link::{Asked, What};
 use super::log::{Log, Logged};
+use super::shares::is_shared;
 use crate::network::SocketId;
 use crate::topics::TOPICS;
 use ringcast_referee::packet::Request;
@@ -34,7 +35,7 @@ pub struct Session {
 }
 
 /// A subscription, from the SUBACK that granted it.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Subscription {
     /// As it was asked for.
     pub request: Request,
@@ -125,6 +126,7 @@ impl Subscription {
         // Whoever may have them has named them.
         let is_hidden = name.starts_with("user/") && !self.request.filter.starts_with("user/");
         !is_hidden
+            && !is_shared(&self.request.filter)
             && topic::matches(&self.request.filter, name)
             && !(is_own && self.request.no_local)
     }
@@ -140,9 +142,13 @@ impl Subscription {
     /// Whether a message has to be delivered because of it.
     #[must_use]
     pub fn must_bring(&self, message: &Logged, is_own: bool) -> bool {
-        self.matches(message, is_own)
-            && message.sequence > self.held_since
-            && self.given_up.is_none_or(|last| message.sequence <= last)
+        self.matches(message, is_own) && self.surely_holds(message.sequence)
+    }
+
+    /// Whether it is in force when a message with this number comes.
+    #[must_use]
+    pub fn surely_holds(&self, sequence: u64) -> bool {
+        sequence > self.held_since && self.given_up.is_none_or(|last| sequence <= last)
     }
 
     /// Whether it is this one, and no other of its filter, that a message is delivered by.

@@ -1,0 +1,213 @@
+//! Shared subscriptions: of each message one member of each group gets one (section 4.8.2).
+//!
+//! Their topics are theirs alone in the simulated world, so that what comes there came by a
+//! group; by which of those that match nobody can tell, so they are counted.
+
+use super::link::{Link, State};
+use super::session::{Session, Subscription};
+use super::{Oracle, Seen, Verdict};
+use crate::kind::Kind;
+use crate::network::SocketId;
+use crate::topics::{self, TOPICS};
+use ringcast_referee::packet::{Publish, Request};
+use ringcast_referee::topic::matches;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What members of groups got.
+#[derive(Debug, Default)]
+pub(super) struct Shares {
+    /// All groups that anybody ever asked for.
+    groups: BTreeSet<String>,
+    /// By the numbers of their messages.
+    copies: BTreeMap<u64, Vec<Copy>>,
+}
+
+/// A message as a member got it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Copy {
+    session: usize,
+    /// The connection that it was last sent on.
+    socket: SocketId,
+    qos: u8,
+}
+
+impl Shares {
+    /// These are asked for.
+    pub(super) fn on_request(&mut self, requests: &[Request]) {
+        let shared = requests.iter().filter(|request| is_shared(&request.filter));
+        self.groups
+            .extend(shared.map(|request| request.filter.clone()));
+    }
+
+    fn groups_of(&self, topic: usize) -> impl Iterator<Item = &String> {
+        let name = TOPICS[topic].name;
+        self.groups.iter().filter(move |group| matches(group, name))
+    }
+}
+
+/// Whether a filter is that of a group.
+pub(super) fn is_shared(filter: &str) -> bool {
+    filter.starts_with("$share/")
+}
+
+impl Oracle {
+    /// A message of a group: its client is a member, and nobody else has it.
+    pub(super) fn on_shared(
+        &mut self,
+        link: &mut Link,
+        publish: &Publish,
+        topic: usize,
+        whole: &[u8],
+        seen: Seen,
+    ) -> Verdict {
+        let said = self.log.saying(topic, &publish.payload);
+        let sequence = said.ok_or("nobody has published this")?;
+        let session = &self.sessions[link.session];
+        let is_again = publish.dup && session.sent.contains(&sequence);
+        if publish.dup && link.is_unknown {
+            // Nobody knows to which connection it came before.
+            return Ok(());
+        }
+        if publish.dup && !is_again && !link.is_resumed {
+            return Err(format!("message {sequence} was not sent before"));
+        }
+        if publish.retain {
+            return Err("a group gets nothing as retained".to_owned());
+        }
+        let message = self.log.at(sequence);
+        if !link.is_unknown {
+            let pending = link.pending(&session.unanswered, self.abilities.qos_max);
+            let mut ways = session.subscriptions.iter().chain(&pending).filter(|one| {
+                is_shared(&one.request.filter)
+                    && matches(&one.request.filter, TOPICS[topic].name)
+                    && one.gone.is_none_or(|gone| sequence <= gone)
+            });
+            // What is sent again is as it was.
+            if !publish.dup && !ways.any(|one| one.qos.min(message.draft.qos) == publish.qos) {
+                return Err(format!("message {sequence} was not asked for like this"));
+            }
+            self.check_bytes(link, publish, message, whole, seen)?;
+        }
+        let groups = self.shares.groups_of(topic).count();
+        let mut copies = self.shares.copies.remove(&sequence).unwrap_or_default();
+        let copy = Copy {
+            session: link.session,
+            socket: link.socket,
+            qos: publish.qos,
+        };
+        let before = copies.iter_mut().find(|before| {
+            is_again && before.session == copy.session && before.socket != copy.socket
+        });
+        match before {
+            Some(before) => before.socket = copy.socket,
+            None => {
+                let standing = copies.iter().filter(|one| self.stands(link, one)).count();
+                if standing >= groups {
+                    return Err(format!(
+                        "message {sequence} came to {copies:?} before, and there are {groups} groups"
+                    ));
+                }
+                if standing < copies.len() {
+                    self.counts.count(Kind::Redirected);
+                }
+                copies.push(copy);
+            }
+        }
+        self.shares.copies.insert(sequence, copies);
+        self.counts.count(Kind::Shared);
+        self.note_sent(link, publish, sequence);
+        Ok(())
+    }
+
+    /// Whether nobody else may get instead what a member got. At QoS 1 others may if it did not
+    /// acknowledge it; and nobody knows what was read of its last words.
+    fn stands(&self, link: &Link, copy: &Copy) -> bool {
+        let is_closed = match copy.socket == link.socket {
+            true => link.is_closed,
+            false => self.links[&copy.socket].is_closed,
+        };
+        copy.qos != 1 || !is_closed
+    }
+
+    /// Each group that surely had a member has got each message that it had to.
+    pub(super) fn shares_at_rest(&self) -> Verdict {
+        let bounds = &self.bounds;
+        if bounds.is_tight || bounds.has_short_queues {
+            return Ok(());
+        }
+        for topic in (0..TOPICS.len()).filter(|topic| topics::is_shared(*topic)) {
+            let groups: Vec<_> = self.shares.groups_of(topic).collect();
+            for sequence in self.log.of_topic(topic) {
+                let message = self.log.at(*sequence);
+                if message.draft.qos == 0 || message.expires_micros > 0 {
+                    continue;
+                }
+                let due = groups.iter().filter(|group| self.is_due(group, *sequence));
+                let copies = self.shares.copies.get(sequence).into_iter().flatten();
+                let got = copies.filter(|copy| self.has_arrived(*sequence, copy));
+                let (due, got) = (due.count(), got.count());
+                if got < due {
+                    return Err(format!(
+                        "message {sequence} on {} came to {got} members of {due} groups",
+                        TOPICS[topic].name
+                    ));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a group must have got a message: it has had a member all the time, and none that
+    /// can have the message and not be seen with it.
+    fn is_due(&self, group: &str, sequence: u64) -> bool {
+        let message = self.log.at(sequence);
+        let of_group = |session: &Session| {
+            let all = session.subscriptions.iter();
+            all.filter(|one| one.request.filter == group)
+                .cloned()
+                .collect::<Vec<Subscription>>()
+        };
+        let mut has_member = false;
+        for (number, session) in self.sessions.iter().enumerate() {
+            let held = of_group(session);
+            let is_asked = session.is_unanswered(group);
+            if held.is_empty() && !is_asked && !session.is_unknown {
+                continue;
+            }
+            let links = self.links.values();
+            let link = links
+                .filter(|link| link.session == number && link.state != State::Connecting)
+                .max_by_key(|link| link.socket);
+            let Some(link) = link else {
+                continue;
+            };
+            let is_pending = link.requests.iter().any(|asked| match &asked.what {
+                super::link::What::Subscribe(requests, _) => {
+                    requests.iter().any(|one| one.filter == group)
+                }
+                super::link::What::Unsubscribe(_) => false,
+            });
+            let is_served = link.is_served();
+            // At QoS 0 nothing is promised; what is too large is as if it had been sent; and who
+            // is away keeps what it has got.
+            let size = 200 + message.draft.payload.len();
+            if session.is_unknown
+                || is_asked
+                || is_pending
+                || held.iter().any(|one| one.qos == 0)
+                || size > session.packet_bytes_max
+                || (!is_served && link.asks.session)
+            {
+                return false;
+            }
+            has_member |= is_served && held.iter().any(|one| one.surely_holds(sequence));
+        }
+        has_member
+    }
+
+    /// Whether a member has a message, or is going to acknowledge it.
+    fn has_arrived(&self, sequence: u64, copy: &Copy) -> bool {
+        let is_open = self.sessions[copy.session].open.contains_key(&sequence);
+        copy.qos != 1 || !is_open || !self.links[&copy.socket].is_closed
+    }
+}
