@@ -102,6 +102,10 @@ pub(crate) struct Membership {
     pub(crate) filter: Box<str>,
     pub(crate) qos: u8,
     pub(crate) identifier: u32,
+    /// It left, but what comes before all shards know that is still its own.
+    pub(crate) has_left: bool,
+    /// How often it left and not all shards know.
+    pub(crate) leaves: u16,
 }
 
 /// What waits in a session's queue.

@@ -34,7 +34,12 @@ impl<Pass> Shard<Pass> {
     /// What a session asked for in a shared subscription, if it is in it.
     pub(super) fn is_member(&self, index: u32, filter: TopicFilter<'_>) -> Option<&Membership> {
         let mut shares = self.session(index).shares().iter();
-        shares.find(|known| *known.filter == *filter.as_str())
+        shares.find(|known| *known.filter == *filter.as_str() && !known.has_left)
+    }
+
+    fn membership_mut(&mut self, id: SessionId, filter: &str) -> Option<&mut Membership> {
+        let mut shares = self.sessions.get_mut(id).more_mut().shares.iter_mut();
+        shares.find(|known| *known.filter == *filter)
     }
 
     /// A session joins a shared subscription, or changes what it asked for. SUBACK waits
@@ -57,13 +62,18 @@ impl<Pass> Shard<Pass> {
             false => Standing::Ready,
         };
         self.send_change(id, filter.as_str(), Change::Join { qos, standing });
-        let shares = &mut self.sessions.get_mut(id).more_mut().shares;
-        shares.retain(|known| *known.filter != *filter.as_str());
-        shares.push(Membership {
+        let before = self.membership_mut(id, filter.as_str());
+        let joined = Membership {
             filter: filter.as_str().into(),
             qos,
             identifier,
-        });
+            has_left: false,
+            leaves: before.as_ref().map_or(0, |before| before.leaves),
+        };
+        match before {
+            Some(before) => *before = joined,
+            None => self.sessions.get_mut(id).more_mut().shares.push(joined),
+        }
         Ok(())
     }
 
@@ -74,9 +84,24 @@ impl<Pass> Shard<Pass> {
         }
         let id = self.connections.at(index).session;
         self.send_change(id, filter.as_str(), Change::Leave);
-        let shares = &mut self.sessions.get_mut(id).more_mut().shares;
-        shares.retain(|known| *known.filter != *filter.as_str());
+        if let Some(left) = self.membership_mut(id, filter.as_str()) {
+            left.has_left = true;
+            left.leaves += 1;
+        }
         true
+    }
+
+    /// All shards know that a session of this one has left.
+    fn on_left(&mut self, id: SessionId, (name, filter): (&str, TopicFilter<'_>)) {
+        let text = format!("$share/{name}/{}", filter.as_str());
+        let Some(left) = self.membership_mut(id, &text) else {
+            return;
+        };
+        left.leaves -= 1;
+        if left.has_left && left.leaves == 0 {
+            let shares = &mut self.sessions.get_mut(id).more_mut().shares;
+            shares.retain(|known| *known.filter != *text);
+        }
     }
 
     /// A session that ends leaves all of them.
@@ -91,8 +116,11 @@ impl<Pass> Shard<Pass> {
     pub(super) fn set_standing(&mut self, id: SessionId, standing: Standing) {
         self.sessions.get_mut(id).is_busy = standing == Standing::Busy;
         for place in 0..self.sessions.get(id).shares().len() {
-            let Membership { filter, qos, .. } = self.sessions.get(id).shares()[place].clone();
-            self.send_change(id, &filter, Change::Join { qos, standing });
+            let known = self.sessions.get(id).shares()[place].clone();
+            if !known.has_left {
+                let qos = known.qos;
+                self.send_change(id, &known.filter, Change::Join { qos, standing });
+            }
         }
     }
 
@@ -119,14 +147,16 @@ impl<Pass> Shard<Pass> {
             return;
         }
         self.routing.read_back += 1;
-        if group.is_none()
-            && self
-                .sessions
-                .of_epoch(SessionId(who.session), who.epoch)
-                .is_some()
-        {
+        let id = SessionId(who.session);
+        if self.sessions.of_epoch(id, who.epoch).is_none() {
+            return;
+        }
+        if change == Change::Leave {
+            self.on_left(id, share);
+        }
+        if group.is_none() {
             // There is no room for its filter: it must not wait for what never comes.
-            self.break_session(SessionId(who.session));
+            self.break_session(id);
         }
     }
 
