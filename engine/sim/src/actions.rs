@@ -49,3 +49,8 @@ pub fn act(world: &mut World, kind: Kind, random: &mut Random) -> Option<String>
         _ => unreachable!("{} is no action", kind.name()),
     }
 }
+
+/// Whoever has a session and is away comes back.
+pub fn come_back(world: &mut World) {
+    connect::come_back(world);
+}

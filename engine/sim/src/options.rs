@@ -36,6 +36,8 @@ pub struct Options {
     pub filters: Vec<&'static str>,
     /// Whether subscriptions have options and identifiers that make them differ.
     pub has_options: bool,
+    /// Whether members of groups ask for QoS 0, too: then nothing is promised to a group.
+    pub has_loose_groups: bool,
     /// Whether all clients are alike.
     pub is_crowd: bool,
     /// The newcomers that wait for a shard.
@@ -179,6 +181,7 @@ impl Options {
                 false => filters(random),
             },
             has_options: !is_crowd && random.once_in(2),
+            has_loose_groups: random.once_in(4),
             is_crowd,
             newcomers: random.power(0, 4) as usize,
             socket_bytes,

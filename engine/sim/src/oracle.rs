@@ -164,6 +164,42 @@ impl Oracle {
     }
 }
 
+/// Somebody whose session may wait for it.
+#[derive(Debug)]
+pub struct Away {
+    /// Its identifier.
+    pub client_id: String,
+    /// Who it is.
+    pub user: Option<String>,
+    /// What it spoke last.
+    pub version: Version,
+}
+
+impl Oracle {
+    /// Those whose sessions may wait for them.
+    #[must_use]
+    pub fn away(&self) -> Vec<Away> {
+        let mut away = Vec::new();
+        for (client_id, session) in &self.kept {
+            let links = self.by_client[client_id].iter();
+            let mut links = links.map(|socket| &self.links[socket]);
+            let of_session = links.clone().rfind(|link| link.session == *session);
+            let is_there = links.any(|link| !link.is_closed && !link.causes.any());
+            if let Some(last) = of_session
+                && last.asks.session
+                && !is_there
+            {
+                away.push(Away {
+                    client_id: client_id.clone(),
+                    user: last.user.clone(),
+                    version: last.version,
+                });
+            }
+        }
+        away
+    }
+}
+
 /// What clients and feed do.
 impl Oracle {
     /// A client connects.
@@ -762,6 +798,7 @@ impl Oracle {
                 let readers = session.readers[message.draft.topic].iter();
                 let is_there = readers.map(|reader| reader.retained_last).max() >= Some(sequence)
                     || subscription.granted < link.connected
+                    || (link.is_resumed && subscription.granted == link.connected)
                     || session.is_unanswered(&subscription.request.filter)
                     || (is_own && subscription.request.no_local)
                     || self.log.retained_at(message.draft.topic, u64::MAX) > Some(sequence)

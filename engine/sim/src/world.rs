@@ -611,6 +611,11 @@ impl World {
         self.note("the end begins: everything is kind");
         self.be_kind();
         self.come_to_rest(1_000_000)?;
+        if !self.is_draining && !self.options.is_off(Kind::Connect) {
+            self.note("who is away comes back");
+            actions::come_back(self);
+            self.come_to_rest(1_000_000)?;
+        }
         self.oracle.at_rest(|shard| self.seen(Some(shard)))?;
         self.note("all are silent");
         for _ in 0..150 {

@@ -17,6 +17,37 @@ pub(super) fn act(world: &mut World, random: &mut Random) -> Option<String> {
     connect.will = (!world.options.is_crowd && random.once_in(6)).then(|| will(world, random));
     let (least, most) = world.options.socket_bytes;
     let capacity = random.between(least, most) as usize;
+    Some(open(world, &connect, capacity))
+}
+
+/// Those whose sessions wait for them come back, and have room for everything.
+pub(super) fn come_back(world: &mut World) {
+    for back in world.oracle.away() {
+        let version = match back.version {
+            // It is not told whether its session is there.
+            Version::V31 => Version::V311,
+            version => version,
+        };
+        let expiry = (property::SESSION_EXPIRY, Value::Number(100));
+        let connect = Connect {
+            version,
+            clean: false,
+            client_id: back.client_id,
+            keep_alive: 0,
+            user: back.user,
+            will: None,
+            properties: Properties(match version {
+                Version::V5 => vec![expiry],
+                Version::V31 | Version::V311 => Vec::new(),
+            }),
+        };
+        let what = open(world, &connect, usize::MAX);
+        world.note(&format!("back: {what}"));
+    }
+}
+
+/// A connection begins. Returns it in words.
+fn open(world: &mut World, connect: &Connect, capacity: usize) -> String {
     let socket = world.network.borrow_mut().connect(capacity);
     world.engine.on_visitor(socket);
     world.testify(socket, What::Opened);
@@ -78,15 +109,15 @@ pub(super) fn act(world: &mut World, random: &mut Random) -> Option<String> {
         client_id,
         keep_alive,
         ..
-    } = &connect;
+    } = connect;
     let mut client = Client::new(socket, *version, client_id, *keep_alive);
     client.queue(&connect.encode());
     world.clients.push(client);
     world.flush(world.clients.len() - 1);
-    Some(format!(
+    format!(
         "{} as {client_id:?}, {version:?}, keep-alive {keep_alive}",
         socket.0
-    ))
+    )
 }
 
 fn will(world: &mut World, random: &mut Random) -> Will {

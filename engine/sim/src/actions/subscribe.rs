@@ -21,11 +21,13 @@ pub(super) fn act(world: &mut World, random: &mut Random) -> Option<String> {
             continue;
         }
         let is_v5 = version == Version::V5 && world.options.has_options;
+        let is_shared = filter.starts_with("$share/");
+        let qos_min = u64::from(is_shared && !world.options.has_loose_groups);
         requests.push(Request {
             filter: filter.to_owned(),
-            qos: random.below(3) as u8,
+            qos: random.between(qos_min, 2) as u8,
             // Not allowed for shared subscriptions [MQTT-3.8.3-4].
-            no_local: is_v5 && random.once_in(6) && !filter.starts_with("$share"),
+            no_local: is_v5 && random.once_in(6) && !is_shared,
             retain_as_published: is_v5 && random.once_in(3),
             retain_handling: match is_v5 {
                 true => *random.of(&[0, 0, 1, 2]),
