@@ -240,10 +240,10 @@ impl Oracle {
     /// A client asks for something.
     pub fn on_request(&mut self, socket: SocketId, id: u16, what: What) {
         let at = self.log.end();
-        if let What::Subscribe(requests, _) = &what {
-            self.shares.on_request(requests);
-        }
         let link = self.links.get_mut(&socket).expect("it connected");
+        if let What::Subscribe(requests, _) = &what {
+            self.shares.on_request(&link.client_id, requests);
+        }
         link.requests.push_back(Asked {
             id,
             at,

@@ -16,8 +16,8 @@ use std::collections::{BTreeMap, BTreeSet};
 /// What members of groups got.
 #[derive(Debug, Default)]
 pub(super) struct Shares {
-    /// All groups that anybody ever asked for.
-    groups: BTreeSet<String>,
+    /// All groups that anybody ever asked for, and the names of those who did.
+    groups: BTreeMap<String, BTreeSet<String>>,
     /// By the numbers of their messages.
     copies: BTreeMap<u64, Vec<Copy>>,
 }
@@ -32,16 +32,17 @@ struct Copy {
 }
 
 impl Shares {
-    /// These are asked for.
-    pub(super) fn on_request(&mut self, requests: &[Request]) {
-        let shared = requests.iter().filter(|request| is_shared(&request.filter));
-        self.groups
-            .extend(shared.map(|request| request.filter.clone()));
+    /// A client asks for these.
+    pub(super) fn on_request(&mut self, client_id: &str, requests: &[Request]) {
+        for request in requests.iter().filter(|request| is_shared(&request.filter)) {
+            let names = self.groups.entry(request.filter.clone()).or_default();
+            names.insert(client_id.to_owned());
+        }
     }
 
     fn groups_of(&self, topic: usize) -> impl Iterator<Item = &String> {
         let name = TOPICS[topic].name;
-        self.groups.iter().filter(move |group| matches(group, name))
+        self.groups.keys().filter(move |group| matches(group, name))
     }
 }
 
@@ -161,6 +162,7 @@ impl Oracle {
     /// can have the message and not be seen with it.
     fn is_due(&self, group: &str, sequence: u64) -> bool {
         let message = self.log.at(sequence);
+        let names = &self.shares.groups[group];
         let of_group = |session: &Session| {
             let all = session.subscriptions.iter();
             all.filter(|one| one.request.filter == group)
@@ -169,11 +171,6 @@ impl Oracle {
         };
         let mut has_member = false;
         for (number, session) in self.sessions.iter().enumerate() {
-            let held = of_group(session);
-            let is_asked = session.is_unanswered(group);
-            if held.is_empty() && !is_asked && !session.is_unknown {
-                continue;
-            }
             let links = self.links.values();
             let link = links
                 .filter(|link| link.session == number && link.state != State::Connecting)
@@ -181,6 +178,13 @@ impl Oracle {
             let Some(link) = link else {
                 continue;
             };
+            let held = of_group(session);
+            let is_asked = session.is_unanswered(group);
+            let is_unknown = session.is_unknown && names.contains(&link.client_id);
+            if held.is_empty() && !is_asked && !is_unknown {
+                continue;
+            }
+            let is_kept = self.kept.get(&link.client_id) == Some(&number);
             let is_pending = link.requests.iter().any(|asked| match &asked.what {
                 super::link::What::Subscribe(requests, _) => {
                     requests.iter().any(|one| one.filter == group)
@@ -191,12 +195,12 @@ impl Oracle {
             // At QoS 0 nothing is promised; what is too large is as if it had been sent; and who
             // is away keeps what it has got.
             let size = 200 + message.draft.payload.len();
-            if session.is_unknown
+            if is_unknown
                 || is_asked
                 || is_pending
                 || held.iter().any(|one| one.qos == 0)
                 || size > session.packet_bytes_max
-                || (!is_served && link.asks.session)
+                || (!is_served && is_kept && link.asks.session)
             {
                 return false;
             }
