@@ -36,6 +36,8 @@ pub struct Options {
     pub filters: Vec<&'static str>,
     /// Whether subscriptions have options and identifiers that make them differ.
     pub has_options: bool,
+    /// Whether queues are never short.
+    pub has_long_queues: bool,
     /// Whether members of groups ask for QoS 0, too: then nothing is promised to a group.
     pub has_loose_groups: bool,
     /// Whether all clients are alike.
@@ -89,6 +91,7 @@ impl Options {
             false => random.power(1, 5) as u32,
         };
         let is_tight = random.once_in(4) && !is_crowd;
+        let has_long_queues = random.once_in(2);
         let settings = Settings {
             home: 0,
             connections,
@@ -107,7 +110,7 @@ impl Options {
                 true => random.power(0, 2) as usize,
                 false => random.power(0, 8) as usize,
             },
-            limits: limits(random, packet_bytes_max),
+            limits: limits(random, packet_bytes_max, has_long_queues),
             classes: topics::classes(),
             hasher: TopicHasher::new((random.word(), random.word())),
             key: (random.word(), random.word()),
@@ -181,6 +184,7 @@ impl Options {
                 false => filters(random),
             },
             has_options: !is_crowd && random.once_in(2),
+            has_long_queues,
             has_loose_groups: random.once_in(4),
             is_crowd,
             newcomers: random.power(0, 4) as usize,
@@ -262,7 +266,18 @@ fn table(random: &mut Random, is_tight: bool, enough: usize) -> usize {
 }
 
 /// What bounds clients; drawn anew when settings change.
-pub(crate) fn limits(random: &mut Random, packet_bytes_max: usize) -> Limits {
+pub(crate) fn limits(
+    random: &mut Random,
+    packet_bytes_max: usize,
+    has_long_queues: bool,
+) -> Limits {
+    let (messages, bytes) = match has_long_queues {
+        true => (10_000, 1 << 19),
+        false => (
+            *random.of(&[2, 16, 10_000]),
+            *random.of(&[512, 1 << 13, 1 << 19]),
+        ),
+    };
     Limits {
         packet_bytes_max,
         subscriptions_per_connection: *random.of(&[2, 8, 100]),
@@ -274,8 +289,8 @@ pub(crate) fn limits(random: &mut Random, packet_bytes_max: usize) -> Limits {
         topic_aliases_max: 3,
         share_members_max: 100,
         lag_bytes: random.power(6, 15),
-        queue_messages: *random.of(&[2, 16, 10_000, 10_000]),
-        queue_bytes: *random.of(&[512, 1 << 13, 1 << 19, 1 << 19]),
+        queue_messages: messages,
+        queue_bytes: bytes,
     }
 }
 

@@ -6,7 +6,8 @@ use crate::world::World;
 
 pub(super) fn act(world: &mut World, random: &mut Random) -> Option<String> {
     let before = &world.options.settings.limits;
-    let limits = options::limits(random, before.packet_bytes_max);
+    let has_long_queues = world.options.has_long_queues;
+    let limits = options::limits(random, before.packet_bytes_max, has_long_queues);
     let text = format!("{limits:?}");
     // What has come and was not looked at falls under either.
     let bounds = world.oracle.bounds_mut();
