@@ -134,10 +134,15 @@ impl Worker {
         else {
             return false;
         };
-        // While messages come there is no need to look, and with very many clients it takes
-        // long. What came in this very turn came after its beginning.
+        // With very many clients a look takes long, and while messages come there is seldom
+        // need of one; but a stranger's may come for ever. What came in this very turn came
+        // after its beginning.
         let silent = now.saturating_sub(self.crowd.came_at().max(*since));
-        if silent.min(now - *looked_at) < LOOK_EVERY_NANOS {
+        let looks_every = match silent < LOOK_EVERY_NANOS {
+            true => SECOND,
+            false => LOOK_EVERY_NANOS,
+        };
+        if now - *looked_at < looks_every {
             return false;
         }
         *looked_at = now;

@@ -261,7 +261,7 @@ impl Oracle {
             let lives = message.expires_micros.saturating_sub(message.ingest_micros);
             let left = message.expires_micros.saturating_sub(seen.wall_micros);
             // What was blocked was written before it waited.
-            let is_late = !link.was_blocked
+            let is_late = !link.is_slow(seen)
                 && u64::from(told) * 1_000_000 > left + self.bounds.late_micros_max;
             if told == 0 || is_late || u64::from(told) > lives.div_ceil(1_000_000) {
                 return Err(format!("it says that it expires in {told} s"));
