@@ -834,7 +834,14 @@ impl Oracle {
             let is_unclear = session.readers[topic]
                 .iter()
                 .any(|reader| reader.unclear.contains(sequence));
+            // By which subscription it came, and at which QoS, nobody can tell while the answer
+            // waits.
+            let is_changing = link
+                .requests
+                .iter()
+                .any(|asked| asked.at < *sequence && asked.what.is_about(TOPICS[topic].name));
             !may_miss
+                && !is_changing
                 && !is_unclear
                 && session.must_get(message, self.is_own(link, message)) == Some(qos)
                 && self.is_deliverable(link, message, seen)

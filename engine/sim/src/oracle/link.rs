@@ -5,6 +5,7 @@ use super::log::Draft;
 use super::session::Subscription;
 use crate::network::SocketId;
 use ringcast_referee::packet::{Publish, Request, Version, property};
+use ringcast_referee::topic::matches;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
 
@@ -139,6 +140,20 @@ pub enum What {
     Subscribe(Vec<Request>, u32),
     /// UNSUBSCRIBE.
     Unsubscribe(Vec<String>),
+}
+
+impl What {
+    /// Whether it changes what its client gets of a topic.
+    #[must_use]
+    pub fn is_about(&self, topic: &str) -> bool {
+        match self {
+            Self::Subscribe(requests, _) => {
+                let mut filters = requests.iter().map(|request| &request.filter);
+                filters.any(|filter| matches(filter, topic))
+            }
+            Self::Unsubscribe(filters) => filters.iter().any(|filter| matches(filter, topic)),
+        }
+    }
 }
 
 impl fmt::Display for Link {
