@@ -836,9 +836,8 @@ impl Oracle {
                 .any(|reader| reader.unclear.contains(sequence));
             // By which subscription it came, and at which QoS, nobody can tell while the answer
             // waits.
-            let is_changing = link
-                .requests
-                .iter()
+            let mut unanswered = link.requests.iter().chain(&session.unanswered);
+            let is_changing = unanswered
                 .any(|asked| asked.at < *sequence && asked.what.is_about(TOPICS[topic].name));
             !may_miss
                 && !is_changing

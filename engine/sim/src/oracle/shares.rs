@@ -191,20 +191,22 @@ impl Oracle {
                 }
                 super::link::What::Unsubscribe(_) => false,
             });
-            let is_served = link.is_served();
-            // At QoS 0 nothing is promised; what is too large is as if it had been sent; and who
-            // is away keeps what it has got.
+            // At QoS 0 nothing is promised, and what is too large is as if it had been sent.
             let size = 200 + message.draft.payload.len();
-            if is_unknown
-                || is_asked
-                || is_pending
-                || held.iter().any(|one| one.qos == 0)
-                || size > session.packet_bytes_max
-                || (!is_served && is_kept && link.asks.session)
-            {
+            if held.iter().any(|one| one.qos == 0) || size > session.packet_bytes_max {
                 return false;
             }
-            has_member |= is_served && held.iter().any(|one| one.surely_holds(sequence));
+            if !link.is_served() {
+                // Who is away keeps what it has got; a session that is over has given it back.
+                if is_kept && link.asks.session {
+                    return false;
+                }
+                continue;
+            }
+            if is_unknown || is_asked || is_pending {
+                return false;
+            }
+            has_member |= held.iter().any(|one| one.surely_holds(sequence));
         }
         has_member
     }
