@@ -1,6 +1,6 @@
 //! Beside our own engine, as a process.
 
-use crate::support::program::run;
+use crate::support::program::{run, start};
 use crate::support::{Process, wait_until};
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
@@ -73,4 +73,20 @@ fn the_engine_delivers_what_is_published() {
         let results = run(&format!("run {words} --quiet --target {address}")).right();
         assert_eq!(results.totals.delivered, delivered, "{words}");
     }
+}
+
+#[test]
+fn who_publishes_without_end_does_not_hold_up_a_run() {
+    let Some(program) = ringcast() else {
+        eprintln!("skipped: there is no ringcast beside this program; cargo build -p ringcast");
+        return;
+    };
+    let (_engine, address) = serve(program);
+    let endless = "--subscribers 1 --rate 200 --duration 1h --no-floor";
+    let mut stranger = start(&format!("run {endless} --target {address}"));
+    stranger.wait_for("of 3600 s");
+    let words = "--subscribers 2 --rate 100 --duration 1s";
+    let results = run(&format!("run {words} --quiet --target {address}")).results();
+    assert!(results.totals.delivered >= 200);
+    assert_eq!(results.correctness.missing, 0);
 }
