@@ -123,12 +123,11 @@ impl Subscription {
 
     fn matches(&self, message: &Logged, is_own: bool) -> bool {
         let name = TOPICS[message.draft.topic].name;
-        // Whoever may have them has named them.
-        let is_hidden = name.starts_with("user/") && !self.request.filter.starts_with("user/");
-        !is_hidden
-            && !is_shared(&self.request.filter)
-            && topic::matches(&self.request.filter, name)
-            && !(is_own && self.request.no_local)
+        let filter = &self.request.filter;
+        // Whoever may have them has named them; and groups are looked at by themselves.
+        let is_private = name.starts_with("user/");
+        let is_hidden = is_shared(filter) || (is_private && !filter.starts_with("user/"));
+        !is_hidden && topic::matches(filter, name) && !(is_own && self.request.no_local)
     }
 
     /// Whether a message can be delivered because of it.
