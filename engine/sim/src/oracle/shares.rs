@@ -197,8 +197,9 @@ impl Oracle {
                 return false;
             }
             if !link.is_served() {
-                // Who is away keeps what it has got; a session that is over has given it back.
-                if is_kept && link.asks.session {
+                // Who is away keeps what it has got, and who is dead as long as nobody knows; a
+                // session that is over has given it back.
+                if !link.is_closed || (is_kept && link.asks.session) {
                     return false;
                 }
                 continue;
