@@ -181,16 +181,16 @@ impl Oracle {
             let held = of_group(session);
             let is_asked = session.is_unanswered(group);
             let is_unknown = session.is_unknown && names.contains(&link.client_id);
-            if held.is_empty() && !is_asked && !is_unknown {
-                continue;
-            }
-            let is_kept = self.kept.get(&link.client_id) == Some(&number);
             let is_pending = link.requests.iter().any(|asked| match &asked.what {
                 super::link::What::Subscribe(requests, _) => {
                     requests.iter().any(|one| one.filter == group)
                 }
                 super::link::What::Unsubscribe(_) => false,
             });
+            if held.is_empty() && !is_asked && !is_unknown && !is_pending {
+                continue;
+            }
+            let is_kept = self.kept.get(&link.client_id) == Some(&number);
             // At QoS 0 nothing is promised, and what is too large is as if it had been sent.
             let size = 200 + message.draft.payload.len();
             if held.iter().any(|one| one.qos == 0) || size > session.packet_bytes_max {
