@@ -154,6 +154,15 @@ impl What {
             Self::Unsubscribe(filters) => filters.iter().any(|filter| matches(filter, topic)),
         }
     }
+
+    /// Whether it asks for this filter.
+    #[must_use]
+    pub fn subscribes_to(&self, filter: &str) -> bool {
+        match self {
+            Self::Subscribe(requests, _) => requests.iter().any(|one| one.filter == filter),
+            Self::Unsubscribe(_) => false,
+        }
+    }
 }
 
 impl fmt::Display for Link {

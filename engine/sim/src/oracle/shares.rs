@@ -169,6 +169,14 @@ impl Oracle {
                 .cloned()
                 .collect::<Vec<Subscription>>()
         };
+        // Who joins is a member before anybody is told.
+        let joins = |link: &Link| {
+            let mut requests = link.requests.iter();
+            !link.is_closed && requests.any(|asked| asked.what.subscribes_to(group))
+        };
+        if self.links.values().any(joins) {
+            return false;
+        }
         let mut has_member = false;
         for (number, session) in self.sessions.iter().enumerate() {
             let links = self.links.values();
@@ -181,13 +189,7 @@ impl Oracle {
             let held = of_group(session);
             let is_asked = session.is_unanswered(group);
             let is_unknown = session.is_unknown && names.contains(&link.client_id);
-            let is_pending = link.requests.iter().any(|asked| match &asked.what {
-                super::link::What::Subscribe(requests, _) => {
-                    requests.iter().any(|one| one.filter == group)
-                }
-                super::link::What::Unsubscribe(_) => false,
-            });
-            if held.is_empty() && !is_asked && !is_unknown && !is_pending {
+            if held.is_empty() && !is_asked && !is_unknown {
                 continue;
             }
             let is_kept = self.kept.get(&link.client_id) == Some(&number);
@@ -204,7 +206,7 @@ impl Oracle {
                 }
                 continue;
             }
-            if is_unknown || is_asked || is_pending {
+            if is_unknown || is_asked {
                 return false;
             }
             has_member |= held.iter().any(|one| one.surely_holds(sequence));
