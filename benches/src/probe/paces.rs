@@ -135,26 +135,29 @@ fn load(
     let begin = run.now;
     let mut before = run.complete();
     let mut is_warm = false;
-    let mut published_max = u64::MAX;
+    let (mut warming_max, mut published_max) = (u64::MAX, u64::MAX);
     if let Some(most) = unacknowledged_max {
         // From the beginning: TCP goes on otherwise for whoever has answered once. With the
         // last turn a window of messages may be published, and arrive.
         run.subscribers.withhold_acknowledgements();
-        published_max = before + most.saturating_sub(window);
+        let most = most.saturating_sub(window);
+        warming_max = before + most / WARM_UP_PART;
+        published_max = before + most;
     }
     loop {
         turn(run)?;
         // Both ends are where as many messages as may be under way have arrived, however
         // slow the server: some send nothing for long, and then much at once.
         let is_round = run.complete() >= before + window;
-        if is_round && !is_warm && run.now >= begin + nanos / WARM_UP_PART {
+        let published = run.publisher.published();
+        if is_round
+            && !is_warm
+            && (run.now >= begin + nanos / WARM_UP_PART || published >= warming_max)
+        {
             is_warm = true;
             run.begin();
             before = run.complete();
-        } else if is_round
-            && is_warm
-            && (run.now >= begin + nanos || run.publisher.published() >= published_max)
-        {
+        } else if is_round && is_warm && (run.now >= begin + nanos || published >= published_max) {
             let load = run.end();
             run.subscribers.release_acknowledgements();
             run.drain(|_| {})?;
