@@ -158,6 +158,17 @@ impl Oracle {
         self.links.get(&socket)
     }
 
+    /// Whether the server noticed later than this that a client of a connection's name had
+    /// left.
+    #[must_use]
+    pub fn was_late_to_close(&self, link: &Link, nanos: u64) -> bool {
+        let mut names = self.by_client[&link.client_id].iter();
+        names.any(|other| {
+            let other = &self.links[other];
+            other.is_closed && other.closed_nanos.saturating_sub(other.last_sent_nanos) > nanos
+        })
+    }
+
     /// See [`Self::link`].
     pub fn link_mut(&mut self, socket: SocketId) -> Option<&mut Link> {
         self.links.get_mut(&socket)
@@ -675,6 +686,7 @@ impl Oracle {
             return Err("it was closed before".to_owned());
         }
         link.is_closed = true;
+        link.closed_nanos = seen.now_nanos;
         let silent_nanos = seen.now_nanos - link.last_sent_nanos + self.bounds.input_late_nanos_max;
         let allowed_nanos = u64::from(link.keep_alive) * 1_000_000_000;
         // MQTT 3.1 can't be told of a refusal: it is closed.

@@ -430,6 +430,11 @@ impl World {
             // What a session had in its outbox when its connection broke; and of expiry the
             // referee counts from when a message was sent, the oracle from when it was read.
             Rule::DupOnlyAgain | Rule::Expiry => true,
+            // The referee counts from when a client left, a server from when it noticed.
+            Rule::SessionPresent => link.is_some_and(|link| {
+                let slack_nanos = slack_nanos(&self.options);
+                self.oracle.was_late_to_close(link, slack_nanos)
+            }),
             // Whoever takes slowly what it is owed is not read meanwhile, and so not silent; and
             // the referee counts from when something was sent.
             Rule::KeepAlive => link.is_some_and(|link| {

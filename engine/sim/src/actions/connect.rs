@@ -80,6 +80,7 @@ fn open(world: &mut World, connect: &Connect, capacity: usize) -> String {
         state: State::Connecting,
         reason: None,
         is_closed: false,
+        closed_nanos: 0,
         causes: Causes::default(),
         rest: Vec::new(),
         was_blocked: false,

@@ -46,6 +46,8 @@ pub struct Link {
     pub receive_maximum: usize,
     /// The server closed it.
     pub is_closed: bool,
+    /// When it did.
+    pub closed_nanos: u64,
     /// What may be behind a close by the server.
     pub causes: Causes,
     /// The bytes of a packet that is not whole.
