@@ -280,13 +280,15 @@ impl Window {
             }
             (_, 0) => run.more -= 1,
             _ => {
-                run.more = before as u8 - 1;
                 let rest = Flight {
                     packet_id: flight.packet_id + 1,
                     more: behind as u8 - 1,
                     ..flight
                 };
-                return flights.insert(&mut self.flights, place + 1, rest);
+                if !flights.insert(&mut self.flights, place + 1, rest) {
+                    return false;
+                }
+                flights.get_mut(self.flights, place).more = before as u8 - 1;
             }
         }
         true
@@ -463,5 +465,7 @@ mod tests {
         }
         let (place, found) = window.find(ids[1], &flights).unwrap();
         assert!(!window.remove(place, found, &mut flights));
+        assert_eq!(window.len(), window.iter(&flights).count());
+        assert!(ids.iter().all(|id| window.find(*id, &flights).is_some()));
     }
 }
