@@ -101,9 +101,7 @@ impl Oracle {
             .or_else(original)
             .ok_or("nobody has published this")?;
         let message = self.log.at(sequence);
-        if sequence > seen.routed {
-            return Err(format!("message {sequence} was not read yet"));
-        }
+        self.check_time(link, message, seen)?;
         if is_conflated && !(link.is_slow(seen) && TOPICS[number].policy == Policy::Latest) {
             return Err("it has a mark that it must not have".to_owned());
         }
@@ -123,11 +121,6 @@ impl Oracle {
             false => way(&ways, publish, message, is_own)?,
         };
         self.check_bytes(link, publish, message, whole, seen)?;
-        let expires = message.expires_micros;
-        let has_expired = expires > 0 && expires + self.bounds.late_micros_max < seen.wall_micros;
-        if has_expired && !link.is_slow(seen) {
-            return Err(format!("message {sequence} has expired"));
-        }
         if let Way::Live = way {
             self.check_live(link, publish, sequence, &ways, seen)?;
             let expired = self.expired_before(link, sequence, publish.qos, seen);
@@ -162,6 +155,20 @@ impl Oracle {
             }
         }
         Ok(())
+    }
+
+    /// A message comes after its shard has read it, and before it has expired.
+    pub(super) fn check_time(&self, link: &Link, message: &Logged, seen: Seen) -> Verdict {
+        let sequence = message.sequence;
+        if sequence > seen.routed {
+            return Err(format!("message {sequence} was not read yet"));
+        }
+        let expires = message.expires_micros;
+        let has_expired = expires > 0 && expires + self.bounds.late_micros_max < seen.wall_micros;
+        match has_expired && !link.is_slow(seen) {
+            true => Err(format!("message {sequence} has expired")),
+            false => Ok(()),
+        }
     }
 
     /// What has to be acknowledged is remembered.

@@ -76,6 +76,7 @@ impl Oracle {
             return Err("a group gets nothing as retained".to_owned());
         }
         let message = self.log.at(sequence);
+        self.check_time(link, message, seen)?;
         if !link.is_unknown {
             let pending = link.pending(&session.unanswered, self.abilities.qos_max);
             let mut ways = session.subscriptions.iter().chain(&pending).filter(|one| {
