@@ -12,10 +12,11 @@ use std::net::TcpStream;
 /// A protocol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Dialect {
-    /// Payloads, one behind the other, and nothing else: who writes is the publisher, and
-    /// all others get everything.
+    /// No protocol: who writes is the publisher, and all others get everything. What it
+    /// writes are the packets of MQTT, so that as many bytes are moved as there.
     Bare,
-    /// The same, but each says first which topics it wants ([`routed_introduction`]).
+    /// The same with payloads and nothing else, but each says first which topics it wants
+    /// ([`routed_introduction`]).
     Routed,
     /// MQTT 3.1.1 at QoS 0.
     Mqtt,
@@ -56,8 +57,8 @@ impl Dialect {
     /// How messages with so many bytes of payload look.
     pub(crate) fn forms(self, interest: Interest, payload_bytes: usize) -> Forms {
         match self {
-            Self::Bare | Self::Routed => Forms::alike(Form::bare(interest.topics(), payload_bytes)),
-            Self::Mqtt => Forms::alike(mqtt::form(interest.topics(), payload_bytes)),
+            Self::Routed => Forms::alike(Form::bare(interest.topics(), payload_bytes)),
+            Self::Bare | Self::Mqtt => Forms::alike(mqtt::form(interest.topics(), payload_bytes)),
             Self::MqttAcknowledged => {
                 Forms::alike(mqtt::acknowledged_form(interest.topics(), payload_bytes))
             }

@@ -223,6 +223,11 @@ fn fifth(sequence: u64, message: &[u8], mischief: impl Fn(&mut Vec<u8>)) -> Opti
     Some(bytes)
 }
 
+/// Changes what is behind the stamp.
+fn spoil_end(bytes: &mut Vec<u8>) {
+    *bytes.last_mut().expect("it has a payload") ^= 1;
+}
+
 fn fault_of(target: &Local) -> DeliveryFault {
     match target.workload(Pace::Outstanding(8)).run(target, NANOS) {
         Err(Error::Delivery { subscriber, fault }) => {
@@ -249,13 +254,15 @@ fn wrong_deliveries(interest: Interest) {
         bare(|sequence, message| fifth(sequence, message, |bytes| *bytes = bytes.repeat(2)));
     assert_eq!(repeated, fault(6, 5));
     let never_published = bare(|sequence, message| {
-        let far = |bytes: &mut Vec<u8>| bytes[..8].copy_from_slice(&u64::MAX.to_le_bytes());
+        let far = |bytes: &mut Vec<u8>| {
+            let stamp_at = bytes.len() - PAYLOAD_BYTES;
+            bytes[stamp_at..][..8].copy_from_slice(&u64::MAX.to_le_bytes());
+        };
         fifth(sequence, message, far)
     });
     let sequence = u64::MAX;
     assert_eq!(never_published, DeliveryFault::NeverPublished { sequence });
-    // Behind its stamp.
-    let spoilt = bare(|sequence, message| fifth(sequence, message, |bytes| bytes[30] ^= 1));
+    let spoilt = bare(|sequence, message| fifth(sequence, message, spoil_end));
     assert!(matches!(spoilt, DeliveryFault::Foreign(_)), "{spoilt:?}");
     let closed = bare(|sequence, message| (sequence != 5).then(|| message.to_vec()));
     assert_eq!(closed, DeliveryFault::Closed(String::new()));
@@ -275,8 +282,11 @@ fn a_message_that_is_not_on_the_list_is_an_error() {
 fn a_spoilt_message_of_a_list_is_an_error() {
     let interest = Interest::WatchLists { topics: 1, each: 1 };
     let spoilt: [Mischief; 2] = [
-        |sequence, message| fifth(sequence, message, |bytes| bytes[0] -= 1),
-        |sequence, message| fifth(sequence, message, |bytes| bytes[30] ^= 1),
+        |sequence, message| {
+            let stamp_at = message.len() - PAYLOAD_BYTES;
+            fifth(sequence, message, |bytes| bytes[stamp_at] -= 1)
+        },
+        |sequence, message| fifth(sequence, message, spoil_end),
     ];
     for mischief in spoilt {
         let fault = fault_of(&start_server(Dialect::Bare, interest, |_, _| {}, mischief));

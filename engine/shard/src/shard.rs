@@ -189,9 +189,10 @@ const STANDING_ROOM: u32 = 64;
 /// Connections that are sent something alone in one turn.
 const SERVED_MAX: usize = 1_024;
 
-/// Reads of one call, and their size.
+/// Reads of one call, and their size: what one brings goes out in one piece, and while a
+/// smaller piece is on its way to many the next one can come in.
 const READS: usize = 64;
-const READ_BYTES: usize = 64 * 1024;
+const READ_BYTES: usize = 32 * 1024;
 
 /// Events of one turn.
 const EVENTS_MAX: usize = 4_096;
