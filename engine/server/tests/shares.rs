@@ -3,18 +3,25 @@
 
 mod support;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
+use std::ops::Range;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
-use std::thread::{Scope, ScopedJoinHandle, scope};
-use std::time::Instant;
-use support::client::{Client, Hello, Version};
+use std::thread::{self, scope};
+use std::time::{Duration, Instant};
+use support::client::{Client, Hello, PUBACK, Publish, Version};
 use support::server::Server;
 use support::wait_until;
 
 const MEMBERS: usize = 6;
 const PUBLISHERS: u64 = 4;
+
+/// Messages a second, of all publishers together.
+const RATE: u32 = 10_500;
+
+/// Messages of one publisher that may wait to be acknowledged.
+const WINDOW: usize = 256;
 
 /// Messages while only equal members are there, and while others come and go.
 const QUIET: u64 = 6_000;
@@ -95,24 +102,46 @@ fn leave(address: SocketAddr, ledger: &Ledger, over: &AtomicBool) {
     }
 }
 
-/// Messages with these numbers, from several publishers.
-fn publish<'s>(
-    scope: &'s Scope<'s, '_>,
-    address: SocketAddr,
-    numbers: std::ops::Range<u64>,
-) -> Vec<ScopedJoinHandle<'s, ()>> {
-    let publisher = |place| {
-        let numbers = numbers.clone();
-        scope.spawn(move || {
-            let id = format!("publisher {place}");
-            let mut client = Client::connect(address, Version::V5, &id);
-            for number in numbers.filter(|number| number % PUBLISHERS == place) {
-                let topic = format!("orders/{}", number % 7);
-                client.publish_at(1, &topic, number.to_string().as_bytes());
+/// Messages with these numbers, from several publishers, all together so many a second or as
+/// many as go. Returns when all are acknowledged.
+fn publish(address: SocketAddr, numbers: Range<u64>) {
+    let began = Instant::now();
+    let publish = |place| {
+        let id = format!("publisher {place}");
+        let mut client = Client::connect(address, Version::V5, &id);
+        let mut waiting = VecDeque::new();
+        for number in numbers
+            .clone()
+            .filter(|number| number % PUBLISHERS == place)
+        {
+            let due = Duration::from_secs(number - numbers.start) / RATE;
+            thread::sleep(due.saturating_sub(began.elapsed()));
+            if waiting.len() == WINDOW {
+                await_first(&mut client, &mut waiting);
             }
-        })
+            let topic = format!("orders/{}", number % 7);
+            let body = number.to_string();
+            let publish = Publish::new(1, client.next_id(), &topic, body.as_bytes());
+            client.send(&publish.packet(Version::V5));
+            waiting.push_back(publish.id);
+        }
+        while !waiting.is_empty() {
+            await_first(&mut client, &mut waiting);
+        }
     };
-    (0..PUBLISHERS).map(publisher).collect()
+    scope(|scope| {
+        for place in 0..PUBLISHERS {
+            scope.spawn(move || publish(place));
+        }
+    });
+    let messages = numbers.end - numbers.start;
+    let rate = messages as f64 / began.elapsed().as_secs_f64();
+    eprintln!("{messages} messages, {rate:.0} a second");
+}
+
+fn await_first(client: &mut Client, waiting: &mut VecDeque<u16>) {
+    let first = waiting.pop_front().expect("one waits");
+    client.await_acknowledgement(PUBACK, first);
 }
 
 #[test]
@@ -129,13 +158,8 @@ fn each_message_goes_to_one_member_whoever_comes_and_goes() {
         let members = || server.metric("ringcast_share_members");
         // Each of three shards knows them all.
         wait_until("all are members", || members() == 3 * MEMBERS as u64);
-        let began = Instant::now();
-        for publisher in publish(scope, address, 0..QUIET) {
-            publisher.join().expect("it publishes all");
-        }
+        publish(address, 0..QUIET);
         wait_until("all are acknowledged", || ledger.count() == QUIET);
-        let rate = QUIET as f64 / began.elapsed().as_secs_f64();
-        eprintln!("{rate:.0} messages a second to {MEMBERS} equal members");
         let mut shares = [0; MEMBERS];
         for (number, members) in ledger.acknowledged.lock().expect("no panic").iter() {
             assert_eq!(members.len(), 1, "{number} went to {members:?}");
@@ -150,9 +174,7 @@ fn each_message_goes_to_one_member_whoever_comes_and_goes() {
         stalled.subscribe_at(1, SHARED);
         let mortal = scope.spawn(|| die(address, ledger, &over));
         let guest = scope.spawn(|| leave(address, ledger, &over));
-        for publisher in publish(scope, address, QUIET..QUIET + STORMY) {
-            publisher.join().expect("it publishes all");
-        }
+        publish(address, QUIET..QUIET + STORMY);
         over.store(true, SeqCst);
         // Who waits for one more message gets one.
         let mut last = Client::connect(address, Version::V5, "last");
