@@ -28,7 +28,7 @@ use crate::tally::{Last, Messages, Tally};
 use crate::watch::Watch;
 use head::Head;
 use publishing::Publishing;
-use ringcast_codec::mqtt::{Disconnect, Packet, Properties, ReasonCode};
+use ringcast_codec::mqtt::{Delivery, Disconnect, Packet, Properties, ReasonCode};
 use ringcast_wire::{Close, ConnectionKey};
 use std::collections::{HashMap, VecDeque};
 use std::io;
@@ -85,6 +85,8 @@ pub(crate) struct Crowd {
     returning: VecDeque<u32>,
     /// Of the PUBLISH that came last.
     head: Head,
+    /// Messages that are answered later: when, to whom.
+    owed: VecDeque<(u64, ConnectionKey, Delivery)>,
     /// Beginnings of packets whose ends were not there yet.
     rests: HashMap<u32, Vec<u8>>,
     open: u64,
@@ -144,6 +146,7 @@ impl Crowd {
             underway: HashMap::new(),
             returning: VecDeque::new(),
             head: Head::default(),
+            owed: VecDeque::new(),
             rests: HashMap::new(),
             open: 0,
             came_at: 0,
@@ -307,8 +310,11 @@ impl Crowd {
                 State::Mute
             }
             _ => {
-                self.plan
-                    .write_connect(number, self.outbox.buffer(self.clients[index as usize].key));
+                let out = self.outbox.buffer(self.clients[index as usize].key);
+                self.plan.write_connect(number, out);
+                if self.plan.scenario.connect.pipelined {
+                    self.plan.write_subscribe(number, out);
+                }
                 State::AwaitingConnack
             }
         };

@@ -306,9 +306,8 @@ impl Plan {
         connect.encode(&mut out[begins..]).expect("it is small");
     }
 
-    /// Appends the SUBSCRIBE of a client, if it subscribes, and returns of how many filters
-    /// it is.
-    pub(crate) fn write_subscribe(&self, client: u32, out: &mut Vec<u8>) -> u32 {
+    /// Appends the SUBSCRIBE of a client, if it subscribes.
+    pub(crate) fn write_subscribe(&self, client: u32, out: &mut Vec<u8>) {
         let filters = self.filters(client);
         let mut block = SubscriptionBlock::new();
         for filter in &filters {
@@ -335,7 +334,6 @@ impl Plan {
                 }),
             );
         }
-        filters.len() as u32
     }
 
     /// Appends any packet.

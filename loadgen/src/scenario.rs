@@ -132,6 +132,9 @@ pub struct Connect {
     pub window: u32,
     /// How long one may take until it is accepted and subscribed.
     pub timeout: Span,
+    /// CONNECT and SUBSCRIBE go in one send, without waiting for CONNACK, which section 3.1.4
+    /// of MQTT allows.
+    pub pipelined: bool,
 }
 
 /// What is published in and subscribed to.
@@ -161,6 +164,8 @@ pub struct Subscribers {
     /// The group in which they share a subscription: each message goes to one of them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub share: Option<String>,
+    /// How long each waits before it acknowledges a message at QoS 1 and 2.
+    pub acknowledge_after: Span,
 }
 
 /// Who sends messages.
@@ -390,6 +395,7 @@ impl Default for Connect {
             ramp: Span::default(),
             window: 512,
             timeout: Span::from_secs(20),
+            pipelined: false,
         }
     }
 }
@@ -412,6 +418,7 @@ impl Default for Subscribers {
             zipf: 0.0,
             qos: 0,
             share: None,
+            acknowledge_after: Span::default(),
         }
     }
 }

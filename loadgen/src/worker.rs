@@ -271,6 +271,7 @@ impl Worker {
         has_worked |= self.reap(now);
         has_worked |= self.read();
         has_worked |= self.keep_alive(now);
+        has_worked |= self.crowd.answer_owed(now);
         has_worked |= self.behave(now);
         has_worked |= self.obey(now);
         if let Some(trouble) = self.crowd.trouble.take() {

@@ -257,14 +257,20 @@ impl Crowd {
     }
 
     /// When the next publish is due.
-    pub(crate) fn next_due(&self) -> Option<u64> {
+    fn next_publish(&self) -> Option<u64> {
         self.publishing.next_due(&self.plan)
+    }
+
+    /// When the next publish or answer is due.
+    pub(crate) fn next_due(&self) -> Option<u64> {
+        let answer = self.owed.front().map(|(due, ..)| *due);
+        self.next_publish().into_iter().chain(answer).min()
     }
 
     /// Whether all that was due was sent, and acknowledged where that is to be.
     pub(crate) fn is_published(&self) -> bool {
         let is_done = |of: &Publisher| of.held.is_empty() && of.unacknowledged == 0;
-        self.next_due().is_none() && self.publishing.publishers.iter().all(is_done)
+        self.next_publish().is_none() && self.publishing.publishers.iter().all(is_done)
     }
 
     /// Those held back are given up.
@@ -287,10 +293,10 @@ impl Crowd {
     /// Publishes what is due, some of it if it is much, and returns since when the first
     /// was.
     pub(crate) fn publish(&mut self, now: u64) -> Option<u64> {
-        let first = self.next_due().filter(|&due| due <= now)?;
+        let first = self.next_publish().filter(|&due| due <= now)?;
         let plan = self.plan.clone();
         for _ in 0..TURN_MESSAGES_MAX {
-            let Some(intended) = self.next_due().filter(|&due| due <= now) else {
+            let Some(intended) = self.next_publish().filter(|&due| due <= now) else {
                 break;
             };
             let due = self.publishing.take(&plan, intended);

@@ -13,6 +13,7 @@ use ringcast_codec::mqtt::{
     Acknowledge, Connack, Decoder, Delivery, Frame, Kind, PACKET_BYTES_MAX, Packet, Publish,
     Sender, Suback,
 };
+use ringcast_wire::ConnectionKey;
 
 /// Why a connection is not read any further.
 enum Stop {
@@ -243,15 +244,15 @@ impl Crowd {
         self.count_opened(index, now);
         self.tally.connect.saturating_record(now - began);
         let number = self.number(index);
-        let filters = self
-            .plan
-            .write_subscribe(number, self.outbox.buffer(self.clients[index as usize].key));
-        self.clients[index as usize].state = match filters {
-            0 => State::Ready,
-            _ => State::AwaitingSuback,
-        };
-        if filters == 0 {
+        if self.plan.wanted(number).is_none() {
+            self.clients[index as usize].state = State::Ready;
             self.underway.remove(&index);
+            return;
+        }
+        self.clients[index as usize].state = State::AwaitingSuback;
+        if !self.plan.scenario.connect.pipelined {
+            let out = self.outbox.buffer(self.clients[index as usize].key);
+            self.plan.write_subscribe(number, out);
         }
     }
 
@@ -289,18 +290,11 @@ impl Crowd {
 
     /// Answers a message, and takes it in; returns its topic if it is right.
     fn on_publish(&mut self, index: u32, publish: &Publish<'_>, now: u64) -> Option<u32> {
-        let answer = match publish.delivery {
-            Delivery::AtMostOnce => None,
-            Delivery::AtLeastOnce { packet_id, .. } => {
-                Some(Packet::Puback(Acknowledge::success(packet_id)))
-            }
-            Delivery::ExactlyOnce { packet_id, .. } => {
-                Some(Packet::Pubrec(Acknowledge::success(packet_id)))
-            }
-        };
-        if let Some(answer) = answer {
-            let key = self.clients[index as usize].key;
-            self.plan.write(self.outbox.buffer(key), &answer);
+        let key = self.clients[index as usize].key;
+        match self.plan.scenario.subscribers.acknowledge_after.nanos() {
+            0 => self.answer(key, publish.delivery),
+            _ if publish.delivery == Delivery::AtMostOnce => (),
+            nanos => self.owed.push_back((now + nanos, key, publish.delivery)),
         }
         let message = Incoming {
             topic: Topic::Named(publish.topic.map_or("", |topic| topic.as_str())),
@@ -309,6 +303,33 @@ impl Crowd {
             is_repeated: publish.delivery.dup(),
         };
         self.on_message(index, &message, now)
+    }
+
+    /// Says that a message was received.
+    fn answer(&mut self, key: ConnectionKey, delivery: Delivery) {
+        let answer = match delivery {
+            Delivery::AtMostOnce => return,
+            Delivery::AtLeastOnce { packet_id, .. } => {
+                Packet::Puback(Acknowledge::success(packet_id))
+            }
+            Delivery::ExactlyOnce { packet_id, .. } => {
+                Packet::Pubrec(Acknowledge::success(packet_id))
+            }
+        };
+        self.plan.write(self.outbox.buffer(key), &answer);
+    }
+
+    /// Answers messages whose answers have waited long enough; false if there are none.
+    pub(crate) fn answer_owed(&mut self, now: u64) -> bool {
+        let mut has_answered = false;
+        while let Some((_, key, delivery)) = self.owed.pop_front_if(|(due, ..)| *due <= now) {
+            has_answered = true;
+            let is_ready = |index: u32| self.clients[index as usize].state == State::Ready;
+            if self.index(key).is_some_and(is_ready) {
+                self.answer(key, delivery);
+            }
+        }
+        has_answered
     }
 
     /// Checks a message and counts it; returns its topic if it is right.

@@ -8,7 +8,7 @@ use crate::scenario::{Protocol, Scenario};
 use crate::stamp::Stamp;
 use ringcast_allocations::{Counting, allocations};
 use ringcast_codec::mqtt::{
-    Delivery, Packet, Properties, Publish, QoS, SubscriptionOptions, TopicName, Version,
+    Delivery, Packet, PacketId, Properties, Publish, QoS, SubscriptionOptions, TopicName, Version,
 };
 use ringcast_wire::Close;
 use std::sync::Arc;
@@ -121,7 +121,7 @@ fn a_message_costs_no_allocation() {
 fn each_quality_of_service_is_answered() {
     let plan = plan(|scenario| scenario.subscribers.qos = 2);
     let mut crowd = connected(&plan);
-    let packet_id = ringcast_codec::mqtt::PacketId::new(9).expect("it is above 0");
+    let packet_id = PacketId::new(9).expect("it is above 0");
     crowd.on_bytes(0, &plain(1), 0);
     assert_eq!(said(&mut crowd.outbox), b"");
     crowd.on_bytes(
@@ -229,6 +229,36 @@ fn a_publisher_does_not_outrun_its_server() {
         crowd.on_bytes(publisher, &[0x40, 2, 0, id], 1_000_000_002);
     }
     assert!(crowd.is_published());
+}
+
+/// Who is far away acknowledges everything, once, in its order, and later.
+#[test]
+fn a_late_acknowledgement_is_due_with_its_message() {
+    let plan = plan(|scenario| {
+        scenario.subscribers.qos = 1;
+        scenario.subscribers.acknowledge_after = Span::from_secs(2);
+    });
+    let mut crowd = connected(&plan);
+    let second = 1_000_000_000;
+    for sequence in 1..=2 {
+        let packet_id = PacketId::new(sequence).expect("not zero");
+        let delivery = Delivery::AtLeastOnce {
+            packet_id,
+            dup: false,
+        };
+        let bytes = message(sequence.into(), delivery);
+        crowd.on_bytes(0, &bytes, u64::from(sequence) * second);
+    }
+    assert_eq!(crowd.tally.totals.delivered, 2);
+    assert_eq!(crowd.next_due(), Some(3 * second));
+    assert_eq!(crowd.publish(3 * second), None, "only an answer is due");
+    assert!(!crowd.answer_owed(3 * second - 1));
+    assert!(crowd.answer_owed(3 * second));
+    assert_eq!(said(&mut crowd.outbox), b"\x40\x02\0\x01");
+    // Who is not there any more does not answer.
+    crowd.leave(0, Close::Abrupt, false);
+    assert!(crowd.answer_owed(9 * second));
+    assert_eq!(said(&mut crowd.outbox), b"");
 }
 
 /// A kernel that takes all of a large backlog at once never says that it has room again.
@@ -341,6 +371,23 @@ fn a_refusal_is_told_with_what_to_do() {
 }
 
 #[test]
+fn who_does_not_wait_says_all_at_once() {
+    let plan = plan(|scenario| scenario.connect.pipelined = true);
+    let mut crowd = Crowd::new(Arc::clone(&plan), ALONE);
+    crowd.begin(0, 0);
+    crowd.on_connected(0, 0);
+    let mut both = Vec::new();
+    plan.write_connect(0, &mut both);
+    plan.write_subscribe(0, &mut both);
+    assert_eq!(said(&mut crowd.outbox), both);
+    crowd.on_bytes(0, &CONNACK, 0);
+    assert_eq!(crowd.client(0).state, State::AwaitingSuback);
+    crowd.on_bytes(0, &SUBACK, 0);
+    assert_eq!(crowd.client(0).state, State::Ready);
+    assert_eq!(said(&mut crowd.outbox), b"");
+}
+
+#[test]
 fn a_subscribe_asks_for_what_the_plan_says() {
     let plan = plan(|scenario| {
         scenario.topics.count = 4;
@@ -349,7 +396,7 @@ fn a_subscribe_asks_for_what_the_plan_says() {
         scenario.subscribers.qos = 1;
     });
     let mut bytes = Vec::new();
-    assert_eq!(plan.write_subscribe(1, &mut bytes), 2);
+    plan.write_subscribe(1, &mut bytes);
     let decoder = ringcast_codec::mqtt::Decoder {
         version: Version::V311,
         sender: ringcast_codec::mqtt::Sender::Client,

@@ -25,6 +25,7 @@ presets! {
     "market-day"
     "auction-burst"
     "slow-mix"
+    "far-away"
     "reconnect-storm"
     "mqttbs/conn-tcp-1M-5K"
     "mqttbs/fanout-5-1000-5-250K"

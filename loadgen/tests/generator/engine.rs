@@ -69,6 +69,7 @@ fn the_engine_delivers_what_is_published() {
         ),
         ("one-to-a-million --scale 1/2000 --duration 1s", 500),
         ("conn-1m --scale 1/1000 --hold 1s", 1_000),
+        ("far-away --scale 1/50 --duration 1s", 5_000),
     ] {
         let results = run(&format!("run {words} --quiet --target {address}")).right();
         assert_eq!(results.totals.delivered, delivered, "{words}");
