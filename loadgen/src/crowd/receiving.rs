@@ -322,7 +322,10 @@ impl Crowd {
     /// Answers messages whose answers have waited long enough; false if there are none.
     pub(crate) fn answer_owed(&mut self, now: u64) -> bool {
         let mut has_answered = false;
-        while let Some((_, key, delivery)) = self.owed.pop_front_if(|(due, ..)| *due <= now) {
+        while let Some(&(due, key, delivery)) = self.owed.front()
+            && due <= now
+        {
+            self.owed.pop_front();
             has_answered = true;
             let is_ready = |index: u32| self.clients[index as usize].state == State::Ready;
             if self.index(key).is_some_and(is_ready) {
