@@ -129,21 +129,18 @@ impl Client {
         self.inbox = pending;
     }
 
-    /// Acknowledges what it has to, as many as that in order. Returns the identifiers of
-    /// the messages among them.
-    pub fn acknowledge(&mut self, most: usize) -> Vec<u16> {
+    /// Acknowledges what it has to, as many as that in order. Returns which packets it did
+    /// that with, and for which identifiers.
+    pub fn acknowledge(&mut self, most: usize) -> Vec<(u8, u16)> {
         if self.is_dead || self.has_left || self.is_over {
             return Vec::new();
         }
         let count = self.owes.len().min(most);
-        let mut messages = Vec::new();
-        for (kind, id) in self.owes.drain(..count).collect::<Vec<_>>() {
-            self.queue(&packets::acknowledge(kind, id));
-            if kind < 6 {
-                messages.push(id);
-            }
+        let owed: Vec<_> = self.owes.drain(..count).collect();
+        for (kind, id) in &owed {
+            self.queue(&packets::acknowledge(*kind, *id));
         }
-        messages
+        owed
     }
 
     /// Says goodbye.

@@ -69,8 +69,11 @@ pub enum Output {
     Bytes(Vec<u8>),
     /// A send was not taken whole.
     Blocked,
-    /// Some of what its client had sent was read.
-    Read,
+    /// What its client had sent was read.
+    Read {
+        /// All of it, not only the first.
+        is_all: bool,
+    },
     /// It was closed.
     Closed,
 }
@@ -588,7 +591,8 @@ impl Network {
         let pipe = self.pipe(socket).expect("it is open");
         buffer[..count].copy_from_slice(&pipe.to_server.all()[..count]);
         pipe.to_server.skip(count);
-        self.tape.push((socket, Output::Read));
+        let is_all = pipe.to_server.is_empty();
+        self.tape.push((socket, Output::Read { is_all }));
         let pipe = self.pipe(socket).expect("it is open");
         let more = !pipe.to_server.is_empty() || pipe.client != End::Open;
         if more && hides {

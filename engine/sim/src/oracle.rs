@@ -23,6 +23,7 @@ mod shares;
 
 use crate::kind::{Counts, Kind};
 use crate::network::{Output, SocketId};
+use crate::packets;
 use crate::topics::TOPICS;
 use link::{Asked, Link, State, What};
 use log::{Draft, Log, Logged};
@@ -264,10 +265,15 @@ impl Oracle {
         });
     }
 
-    /// A client acknowledges a message, or says that it has received it.
-    pub fn on_acknowledge(&mut self, socket: SocketId, id: u16) {
-        let link = &self.links[&socket];
+    /// A client answers a message, or says that it has received it, with a packet of this
+    /// type.
+    pub fn on_acknowledge(&mut self, socket: SocketId, kind: u8, id: u16) {
+        let link = self.links.get_mut(&socket).expect("it connected");
         if link.state == State::Connecting {
+            return;
+        }
+        link.freed += usize::from(matches!(kind, packets::PUBACK | packets::PUBCOMP));
+        if !matches!(kind, packets::PUBACK | packets::PUBREC) {
             return;
         }
         let session = &mut self.sessions[link.session];
@@ -396,8 +402,11 @@ impl Oracle {
                 link.was_blocked = true;
                 Ok(())
             }
-            Output::Read => {
+            Output::Read { is_all } => {
                 link.heard_nanos = seen.now_nanos;
+                if *is_all {
+                    link.held -= std::mem::take(&mut link.freed).min(link.held);
+                }
                 Ok(())
             }
             Output::Closed => self.on_closed(link, seen),

@@ -212,7 +212,16 @@ pub fn unsubscribe(version: Version, id: u16, filters: &[String]) -> Vec<u8> {
     packet(0xA2, &body)
 }
 
-/// PUBACK (4), PUBREC (5), PUBREL (6) or PUBCOMP (7), without a reason.
+/// The type of a packet that acknowledges a message at QoS 1.
+pub const PUBACK: u8 = 4;
+
+/// The same of one that says that a message at QoS 2 was received.
+pub const PUBREC: u8 = 5;
+
+/// The same of one that ends the exchange of a message at QoS 2.
+pub const PUBCOMP: u8 = 7;
+
+/// PUBACK, PUBREC, PUBREL (6) or PUBCOMP, without a reason.
 #[must_use]
 pub fn acknowledge(kind: u8, id: u16) -> Vec<u8> {
     let flags = if kind == 6 { 2 } else { 0 };

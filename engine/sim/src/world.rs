@@ -360,8 +360,8 @@ impl World {
     /// A client acknowledges so many messages.
     fn acknowledge(&mut self, place: usize, most: usize) {
         let client = &mut self.clients[place];
-        for id in client.acknowledge(most) {
-            self.oracle.on_acknowledge(client.socket, id);
+        for (kind, id) in client.acknowledge(most) {
+            self.oracle.on_acknowledge(client.socket, kind, id);
         }
     }
 
@@ -378,11 +378,14 @@ impl World {
         let now = self.now_nanos();
         let client = &mut self.clients[place];
         let sent = client.flush(&mut self.network.borrow_mut());
+        if let Some(link) = self.oracle.link_mut(client.socket) {
+            link.was_blocked |= client.has_unsent();
+            if !sent.is_empty() {
+                link.last_sent_nanos = now;
+            }
+        }
         if sent.is_empty() {
             return;
-        }
-        if let Some(link) = self.oracle.link_mut(client.socket) {
-            link.last_sent_nanos = now;
         }
         let socket = client.socket;
         self.hash.bytes(&sent);
@@ -412,7 +415,7 @@ impl World {
                 }
                 Output::Closed => self.testify(socket, What::ClosedByServer),
                 Output::Blocked => self.counts.count(Kind::Apart),
-                Output::Read => {}
+                Output::Read { .. } => {}
             }
             self.oracle.on_output(socket, &output, seen)?;
         }

@@ -37,10 +37,14 @@ impl<Pass> Shard<Pass> {
         self.post(key.index());
     }
 
-    /// Puts what was encoded into an outbox.
+    /// Puts what was encoded into an outbox, unless its connection is about to be closed: what
+    /// is missing there already may not be followed by anything.
     pub(super) fn post(&mut self, index: u32) {
         let connection = self.connections.at_mut(index);
         let key = connection.key;
+        if connection.flags.has(Flags::DOOMED) {
+            return;
+        }
         if self.outboxes.extend(&mut connection.outbox, &self.frame) {
             self.list(key);
         } else {

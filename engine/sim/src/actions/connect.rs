@@ -84,6 +84,8 @@ fn open(world: &mut World, connect: &Connect, capacity: usize) -> String {
         causes: Causes::default(),
         rest: Vec::new(),
         was_blocked: false,
+        held: 0,
+        freed: 0,
         requests: VecDeque::new(),
         pings: 0,
         unacknowledged: BTreeSet::new(),

@@ -181,7 +181,8 @@ impl Oracle {
         session.open.insert(sequence, link.socket);
         // Whoever may be sent no more is as slow as who takes no more.
         let most = link.receive_maximum.min(self.bounds.inflight_max);
-        link.was_blocked |= session.open.len() >= most;
+        link.held += 1;
+        link.was_blocked |= link.held.max(session.open.len()) >= most;
         session.ids.insert(publish.packet_id, sequence);
     }
 

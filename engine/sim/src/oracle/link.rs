@@ -52,8 +52,12 @@ pub struct Link {
     pub causes: Causes,
     /// The bytes of a packet that is not whole.
     pub rest: Vec<u8>,
-    /// A send was not taken whole at least once.
+    /// A send was not taken whole at least once, on either side.
     pub was_blocked: bool,
+    /// Messages that its quota is taken by, as far as its shard can know.
+    pub held: usize,
+    /// Those of them that it has answered, which its shard has not read.
+    pub freed: usize,
     /// What awaits an answer.
     pub requests: VecDeque<Asked>,
     /// Pings that do.
