@@ -103,13 +103,13 @@ impl Wire for Queues {
         let most = self.read_bytes_max;
         for (place, key) in from.iter().enumerate() {
             let pipe = self.pipe(*key);
-            let count = pipe.to_shard.len().min(most);
+            let buffer = got.buffers().nth(place).expect("one for each");
+            let count = pipe.to_shard.len().min(most).min(buffer.len());
             if count == 0 && !pipe.is_ended {
                 continue;
             }
             let bytes: Vec<u8> = pipe.to_shard.drain(..count).collect();
             let more = !pipe.to_shard.is_empty() || pipe.is_ended;
-            let buffer = got.buffers().nth(place).expect("one for each");
             buffer[..count].copy_from_slice(&bytes);
             got.arrived(place, count, more);
         }
