@@ -349,7 +349,10 @@ impl Oracle {
                 && says(draft, message)
             {
                 *number = Some(sequence);
-                let draft = draft.clone();
+                let draft = Draft {
+                    client_id: client_id.to_owned(),
+                    ..draft.clone()
+                };
                 let refused = place - link.sequenced;
                 self.counts.add(Kind::PublishRefused, refused as u64);
                 link.sequenced = place + 1;
@@ -360,7 +363,10 @@ impl Oracle {
                 && let Some(will) = link.will.take_if(|will| says(will, message))
             {
                 self.counts.count(Kind::Will);
-                return Some(will);
+                return Some(Draft {
+                    client_id: client_id.to_owned(),
+                    ..will
+                });
             }
         }
         None

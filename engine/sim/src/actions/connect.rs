@@ -95,7 +95,7 @@ fn open(world: &mut World, connect: &Connect, capacity: usize) -> String {
         sequenced: 0,
         will: connect.will.as_ref().map(|will| Draft {
             from: Some(socket),
-            client_id: connect.client_id.clone(),
+            client_id: String::new(),
             topic: will.topic,
             payload: will.payload.clone(),
             qos: will.qos,

@@ -70,10 +70,7 @@ pub(super) fn publish(world: &mut World, place: usize, random: &mut Random) -> u
     let name = TOPICS[topic].name;
     let draft = Draft {
         from: Some(socket),
-        client_id: world
-            .oracle
-            .link(socket)
-            .map_or_else(String::new, |link| link.client_id.clone()),
+        client_id: String::new(),
         topic,
         payload,
         qos,

@@ -10,7 +10,8 @@ use std::collections::BTreeMap;
 pub struct Draft {
     /// The connection that published it; none for the feed.
     pub from: Option<SocketId>,
-    /// The client's identifier; empty for the feed.
+    /// The client's identifier, which the server may have given it meanwhile: it is known when
+    /// the message is in the log. Empty for the feed.
     pub client_id: String,
     /// Its number among all topics.
     pub topic: usize,

@@ -4,6 +4,7 @@ use super::link::Link;
 use super::log::Logged;
 use super::session::Session;
 use super::{Oracle, Seen, Verdict};
+use crate::network::SocketId;
 use crate::topics::{Policy, TOPICS};
 use std::collections::BTreeSet;
 
@@ -88,13 +89,13 @@ impl Oracle {
                 ));
             }
         }
-        let again = session
-            .open
-            .iter()
-            .find(|(_, socket)| **socket != link.socket);
-        if let Some((sequence, _)) = again
-            && self.log.at(*sequence).expires_micros == 0
-        {
+        let is_due = |(sequence, socket): &(&u64, &SocketId)| {
+            let message = self.log.at(**sequence);
+            **socket != link.socket
+                && message.expires_micros == 0
+                && self.is_deliverable(link, message, seen)
+        };
+        if let Some((sequence, _)) = session.open.iter().find(is_due) {
             return Err(format!("message {sequence} was not sent again"));
         }
         if seen.has_forgotten {
@@ -107,8 +108,7 @@ impl Oracle {
         for subscription in held {
             for sequence in session.retained_due(&self.log, subscription) {
                 let message = self.log.at(sequence);
-                let is_own =
-                    message.draft.client_id == link.client_id && message.draft.from.is_some();
+                let is_own = self.is_own(link, message);
                 let readers = session.readers[message.draft.topic].iter();
                 let is_there = readers.map(|reader| reader.retained_last).max() >= Some(sequence)
                     || subscription.granted < link.connected
