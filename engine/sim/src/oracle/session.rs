@@ -223,7 +223,8 @@ impl Session {
         }
         subscription.replays = match subscription.request.retain_handling {
             0 => true,
-            1 => is_new,
+            // It may have been given up by a request whose answer never came.
+            1 => is_new || self.is_unanswered(&subscription.request.filter),
             _ => false,
         };
         self.subscriptions.push(subscription);
