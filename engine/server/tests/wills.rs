@@ -185,6 +185,24 @@ fn a_will_waits_for_its_delay_and_not_for_who_returns() {
 }
 
 #[test]
+fn who_returns_has_the_will_of_its_new_connection() {
+    hold(&[], &[Rule::Published], |trial| {
+        let mut watcher = watcher(trial);
+        for version in Version::ALL {
+            let id = format!("{version:?}");
+            for text in ["first", "second"] {
+                let will = Will::new("will/t", text.as_bytes());
+                drop(trial.greet(&Hello {
+                    will: Some(will),
+                    ..Hello::lasting(version, &id)
+                }));
+                assert_eq!(watcher.take().text(), text);
+            }
+        }
+    });
+}
+
+#[test]
 fn a_will_is_retained_if_it_says_so() {
     let tried = [Rule::RetainFlag, Rule::WillEarly];
     hold(&[], &tried, |trial| {

@@ -94,6 +94,7 @@ kinds! {
     Oversize Change "oversize"
     Expired Change "expired"
     Will Change "will-published"
+    WillCalledOff Change "will-called-off"
     Resumed Change "session-resumed"
     Again Change "sent-again"
     Shared Change "shared"

@@ -20,12 +20,13 @@ pub mod log;
 mod rest;
 pub mod session;
 mod shares;
+mod wills;
 
 use crate::kind::{Counts, Kind};
 use crate::network::{Output, SocketId};
 use crate::packets;
 use crate::topics::TOPICS;
-use link::{Asked, Link, State, What};
+use link::{Asked, Goodbye, Link, State, What};
 use log::{Draft, Log, Logged};
 use ringcast_referee::decode;
 use ringcast_referee::packet::{Codes, Connack, Packet, Request, Side, Version, property};
@@ -247,6 +248,7 @@ impl Oracle {
             if other.shard.is_some() && other.user == user {
                 other.causes.taken_over = true;
             }
+            other.is_followed = true;
         }
     }
 
@@ -411,6 +413,9 @@ impl Oracle {
             Output::Read { is_all } => {
                 link.heard_nanos = seen.now_nanos;
                 if *is_all {
+                    if link.goodbye == Goodbye::Said {
+                        link.goodbye = Goodbye::Read;
+                    }
                     link.held -= std::mem::take(&mut link.freed).min(link.held);
                 }
                 Ok(())
@@ -528,6 +533,7 @@ impl Oracle {
                 link.was_blocked = true;
                 link.is_resumed = true;
                 self.counts.count(Kind::Resumed);
+                self.call_off_wills(link, seen)?;
                 self.go_on_with(link);
             }
             None if connack.session_present && !is_unknown => {
@@ -709,6 +715,7 @@ impl Oracle {
         let asks = |asked: &Asked| matches!(asked.what, What::Subscribe(..));
         link.causes.untold |= link.version == Version::V31 && link.requests.iter().any(asks);
         link.causes.silent |= link.keep_alive > 0 && silent_nanos >= allowed_nanos;
+        self.on_end_of(link, seen);
         let is_excused = link.causes.any()
             || link.is_slow(seen)
             || link.is_unknown

@@ -182,6 +182,8 @@ impl<Pass> Shard<Pass> {
         let receive_maximum = connect.properties.receive_maximum().unwrap_or(u16::MAX);
         let quota = receive_maximum.min(limits.inflight_max);
         self.set_expiry(session, expiry);
+        // [MQTT-3.1.3-9]: that of its connection before, if it is not due yet.
+        self.drop_will(session);
         let state = self.sessions.get_mut(session);
         state.window.on_connected(quota);
         if let Some(will) = &connect.will {

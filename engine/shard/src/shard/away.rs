@@ -160,8 +160,6 @@ impl<Pass> Shard<Pass> {
             (lag.changed_to, lag.at_topic) = (sequence, None);
             (lag.away_to, lag.dropped) = (sequence, dropped);
         }
-        // [MQTT-3.1.3-9]
-        self.drop_will(id);
         self.set_standing(id, Standing::Ready);
     }
 

@@ -1,7 +1,7 @@
 //! A client connects, perhaps in place of itself.
 
 use crate::client::Client;
-use crate::oracle::link::{Asks, Causes, Link, State};
+use crate::oracle::link::{Asks, Causes, Goodbye, Link, State};
 use crate::oracle::log::Draft;
 use crate::packets::{Connect, Will};
 use crate::random::Random;
@@ -86,6 +86,12 @@ fn open(world: &mut World, connect: &Connect, capacity: usize) -> String {
         was_blocked: false,
         held: 0,
         freed: 0,
+        goodbye: Goodbye::Unsaid,
+        is_followed: false,
+        will_delay_nanos: connect.will.as_ref().map_or(0, |will| {
+            let is_told = connect.version == Version::V5;
+            u64::from(will.delay) * u64::from(is_told) * 1_000_000_000
+        }),
         requests: VecDeque::new(),
         pings: 0,
         unacknowledged: BTreeSet::new(),
@@ -131,7 +137,7 @@ fn will(world: &mut World, random: &mut Random) -> Will {
         payload: world.payload(topic, 5),
         qos: random.below(3) as u8,
         retain: random.once_in(4),
-        delay: 0,
+        delay: *random.of(&[0, 0, 1, 5]),
     }
 }
 

@@ -75,6 +75,12 @@ pub struct Link {
     pub sequenced: usize,
     /// What is published for it when it ends badly; once.
     pub will: Option<Draft>,
+    /// How long after that, if its session lasts as long.
+    pub will_delay_nanos: u64,
+    /// Whether it said goodbye.
+    pub goodbye: Goodbye,
+    /// Another connection of its name was let in later.
+    pub is_followed: bool,
     /// When the server last read something of it, or let it in.
     pub heard_nanos: u64,
     /// When it last sent something.
@@ -88,6 +94,19 @@ pub struct Asks {
     pub will: bool,
     /// A session that outlives the connection.
     pub session: bool,
+}
+
+/// What became of a client's goodbye.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Goodbye {
+    /// It said none.
+    Unsaid,
+    /// There was no room for all of it.
+    Unclear,
+    /// It is on its way.
+    Said,
+    /// Its shard has read it.
+    Read,
 }
 
 /// How far a conversation is.

@@ -19,6 +19,10 @@ impl Oracle {
             if link.causes.fault && !link.is_closed {
                 return Err(format!("{link}: its fault has no consequence"));
             }
+            if let Some(shard) = link.shard {
+                self.has_had_its_will(link, seen(shard).now_nanos)
+                    .map_err(|what| format!("{link}: {what}"))?;
+            }
             if !link.is_served() || link.is_unknown {
                 continue;
             }
