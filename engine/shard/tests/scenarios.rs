@@ -968,6 +968,33 @@ fn who_takes_no_answers_gets_no_more_and_is_closed() {
     assert_eq!(world.shard.gauges().input_bytes, 0);
 }
 
+/// Who is to be closed because there is no room for something gets nothing that stands behind it.
+#[test]
+fn nothing_follows_what_there_was_no_room_for() {
+    let mut world = World::new(Settings {
+        outbox_bytes: 4 * 1024,
+        ..tiny()
+    });
+    for (topic, payload) in [
+        ("t/1", &b"small"[..]),
+        ("t/2", &[0; 6_000]),
+        ("t/3", b"small"),
+    ] {
+        world.feed_message(Message {
+            topic: topic.as_bytes(),
+            payload,
+            retain: true,
+            ..Message::default()
+        });
+    }
+    world.settle();
+    let peer = world.connect(&connect(Version::V5, "a"), &subscribe(&["t/#"]));
+    world.settle();
+    assert_eq!(world.shard.counters().ended[End::Quota.number()], 1);
+    let told = told(&mut world, peer, Version::V5);
+    assert!(!told.iter().any(|one| one.contains("t/3")), "{told:?}");
+}
+
 #[test]
 fn messages_that_expire_count_down_and_are_not_sent_when_they_have() {
     let mut world = World::new(tiny());
