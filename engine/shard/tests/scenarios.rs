@@ -489,14 +489,17 @@ fn who_can_not_be_sent_connack_is_sent_nothing() {
         outbox_bytes: 1_016,
         ..tiny()
     });
-    // Two pages, each with what somebody who takes nothing is to be told.
-    let peers = ["a", "b", "c"].map(|id| world.connect(&connect(Version::V5, id), b""));
+    // Two pages, each with what somebody who takes nothing is to be told. The last takes over
+    // from itself, too.
+    let peers = ["a", "b", "c", "c"].map(|id| world.connect(&connect(Version::V5, id), b""));
     for peer in &peers[..2] {
         world.wire.pipes.get_mut(peer).unwrap().capacity = 0;
     }
     world.settle();
-    let last = &world.wire.pipes[&peers[2]];
-    assert!(last.closed.is_some() && last.to_client.is_empty());
+    for peer in &peers[2..] {
+        let pipe = &world.wire.pipes[peer];
+        assert!(pipe.closed.is_some() && pipe.to_client.is_empty());
+    }
     world.wire.pipes.get_mut(&peers[0]).unwrap().capacity = usize::MAX;
     world.wire.take(peers[0]);
     world.settle();

@@ -134,8 +134,12 @@ impl<Pass> Shard<Pass> {
         wire: &mut W,
     ) -> Option<SessionId> {
         if let Some(index) = self.connection_of(client_id.as_bytes()) {
-            let before = self.connections.at(index).key;
-            self.close(before, End::TakenOver, wire);
+            let before = self.connections.at(index);
+            let (before, is_doomed) = (before.key, before.flags.has(Flags::DOOMED));
+            let mut doomed = self.doomed.iter().filter(|_| is_doomed);
+            let end = doomed.find(|(key, _)| *key == before);
+            let end = end.map_or(End::TakenOver, |(_, end)| *end);
+            self.close(before, end, wire);
         }
         let session = self.sessions.of_client(client_id.as_bytes())?;
         if connect.clean_start || !self.is_whole(session) {
