@@ -84,6 +84,8 @@ pub struct Shard<Pass> {
     uplinked: u64,
     /// What is to go up before what clients publish.
     upward: VecDeque<upward::Upward>,
+    /// How many of those have gone up, or were left out.
+    upward_done: u64,
 
     /// Those adopted since the last turn, whose time begins with the next.
     newcomers: Vec<ConnectionKey>,
@@ -255,6 +257,7 @@ impl<Pass> Shard<Pass> {
             input_bytes: 0,
             uplinked: 0,
             upward: VecDeque::new(),
+            upward_done: 0,
             newcomers: Vec::with_capacity(connections as usize),
             ready: queue(),
             listed: queue(),

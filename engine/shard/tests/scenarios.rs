@@ -391,6 +391,117 @@ fn who_falls_into_lag_behind_one_who_is_away_loses_nothing() {
     assert_eq!(world.shard.gauges().away, 1);
 }
 
+/// A frame of MQTT 3 has no properties, so what is made of it would have lost them.
+#[test]
+fn at_qos_0_nothing_waits_for_who_comes_back_with_another_version() {
+    let mut world = World::new(tiny());
+    let lasting = |version, id| Connect {
+        clean_start: false,
+        ..connect(version, id)
+    };
+    let properties = block(Property::ContentType(Text::new("text").unwrap()));
+    let feed = |world: &mut World, payload: &[u8]| {
+        assert!(world.feed_message(Message {
+            topic: b"queue/a",
+            properties: properties.properties().as_bytes(),
+            payload,
+            ..Message::default()
+        }));
+        world.settle();
+    };
+    // Two, so that it leaves a cohort that goes on.
+    let [peer, _] = ["a", "b"].map(|id| {
+        let subscribe = subscribe_as(Version::V311, &["queue/a"]);
+        world.connect(&lasting(Version::V311, id), &subscribe)
+    });
+    world.settle();
+    world.wire.pipes.get_mut(&peer).unwrap().capacity = 0;
+    feed(&mut world, b"blocked");
+    world.wire.end(peer);
+    world.settle();
+    feed(&mut world, b"away");
+    let back = world.connect(&lasting(Version::V5, "a"), b"");
+    world.settle();
+    feed(&mut world, b"back");
+    let mut got = Vec::new();
+    let bytes = world.wire.take(back);
+    packets(Version::V5, &bytes, |packet| match packet {
+        Packet::Connack(connack) => assert!(connack.session_present),
+        Packet::Publish(publish) => {
+            let content_type = publish.properties.content_type();
+            got.push((publish.payload.to_vec(), content_type.is_some()));
+        }
+        other => panic!("{other:?}"),
+    });
+    assert_eq!(got, [(b"back".to_vec(), true)]);
+}
+
+/// Who is not too slow loses nothing, however long its shard stood still.
+#[test]
+fn what_is_late_is_encoded_anew_and_nobody_falls_into_lag() {
+    for version in [Version::V311, Version::V5] {
+        let mut world = World::new(tiny());
+        let filters = ["conflate/a", "strict/a"];
+        let peer = world.connect(&connect(version, "a"), &subscribe_as(version, &filters));
+        world.settle();
+        told(&mut world, peer, version);
+        world.wire.pipes.get_mut(&peer).unwrap().capacity = 0;
+        for (payload, lives) in [("1", 100), ("2", 0), ("3", 1), ("4", 100), ("5", 0)] {
+            for topic in filters {
+                let now_micros = world.now.wall_nanos / 1_000;
+                world.feed_message(Message {
+                    topic: topic.as_bytes(),
+                    payload: payload.as_bytes(),
+                    expires_micros: if lives > 0 {
+                        now_micros + lives * 1_000_000
+                    } else {
+                        0
+                    },
+                    ..Message::default()
+                });
+            }
+        }
+        world.settle();
+        world.now.wall_nanos += 3_000_000_000;
+        world.wire.pipes.get_mut(&peer).unwrap().capacity = usize::MAX;
+        world.wire.take(peer);
+        world.settle();
+        let mut got = Vec::new();
+        let bytes = world.wire.take(peer);
+        packets(version, &bytes, |packet| {
+            let Packet::Publish(publish) = packet else {
+                panic!("{packet:?}");
+            };
+            let lives = publish.properties.message_expiry_interval();
+            got.push((publish.payload[0], lives));
+        });
+        let lives = (version == Version::V5).then_some(97);
+        let expected = [(b'1', lives), (b'2', None), (b'4', lives), (b'5', None)];
+        let expected: Vec<_> = expected.into_iter().flat_map(|one| [one, one]).collect();
+        assert_eq!(got, expected);
+        assert_eq!(world.shard.counters().lags, 0);
+    }
+}
+
+/// There may always be something that the shard sends up itself.
+#[test]
+fn who_joins_a_group_waits_for_no_more_than_that() {
+    let mut settings = tiny();
+    settings.limits.queue_messages = 0;
+    let mut world = World::new(settings);
+    client(&mut world, "full", &["$share/g/t"]);
+    let peer = world.connect(&connect(Version::V5, "a"), &subscribe(&["$share/g/other"]));
+    let mut heard = Vec::new();
+    for _ in 0..10 {
+        // It goes up again for another member, and there is none with room.
+        assert!(world.feed("t", b"1", false));
+        world.sequence_uplink();
+        world.turn();
+        heard.extend(told(&mut world, peer, Version::V5));
+    }
+    assert!(heard[1].starts_with("Suback [Success"), "{heard:?}");
+}
+
 #[test]
 fn who_comes_back_is_too_slow_for_what_others_were_too_slow_for() {
     let mut world = World::new(tiny());

@@ -719,6 +719,7 @@ impl Oracle {
         let is_excused = link.causes.any()
             || link.is_slow(seen)
             || link.is_unknown
+            || seen.has_forgotten
             || self.bounds.has_short_queues
             || self.bounds.is_tight
             || self.bounds.is_draining;

@@ -108,6 +108,10 @@ impl<Pass> Shard<Pass> {
     ) -> Result<CohortId, CohortsFull> {
         let from = self.sessions.get(id).cohort;
         let to = self.routes.change_form(from, form)?;
+        if let Some(lag) = self.sessions.get(id).lag {
+            // Of what is at QoS 0 nothing waits for who is away.
+            self.lags[lag as usize].away_to = self.routing.sequence;
+        }
         let wire_form = WireForm::ALL[usize::from(form.wire_form)];
         if to == from {
             self.flows.set_form(to, wire_form, form.packet_bytes_max);
@@ -158,7 +162,7 @@ impl<Pass> Shard<Pass> {
             let dropped = self.flows.get(cohort).dropped;
             let lag = &mut self.lags[lag as usize];
             (lag.changed_to, lag.at_topic) = (sequence, None);
-            (lag.away_to, lag.dropped) = (sequence, dropped);
+            lag.dropped = dropped;
         }
         self.set_standing(id, Standing::Ready);
     }

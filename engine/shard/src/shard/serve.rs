@@ -5,9 +5,11 @@
 //! ```
 
 use super::{OUTBOX_FILL, OUTBOX_SENT_MAX, SERVED_MAX, Shard};
+use crate::arena::Frame;
 use crate::batch::{Outcome, Place};
 use crate::connections::{Connection, Flags};
 use crate::end::End;
+use crate::flow::WireForm;
 use crate::roster::Region;
 use crate::stream::Position;
 use ringcast_wire::{ConnectionKey, Reason, Wire};
@@ -114,9 +116,7 @@ impl<Pass> Shard<Pass> {
         let is_outbox_empty = connection.outbox.is_empty();
         let head = self.flows.get(connection.cohort).stream.head();
         if is_outbox_empty && with_stream {
-            if self.is_stale(index) {
-                self.fall(index);
-            } else if cursor < head {
+            if cursor < head {
                 self.compose_stream(index);
             } else if !self.step(index) {
                 self.list(key);
@@ -135,27 +135,10 @@ impl<Pass> Shard<Pass> {
         self.compose_outbox(index, self.serving.gathered() - begin);
     }
 
-    /// Whether the next frame of a connection's stream says that its message lives longer
-    /// than it does: so late it is encoded anew [MQTT-3.3.2-6].
-    fn is_stale(&self, index: u32) -> bool {
-        let connection = self.connections.at(index);
-        let flow = self.flows.get(connection.cohort);
-        if connection.cursor >= flow.dying {
-            return false;
-        }
-        let arena = &self.arenas[flow.wire_form as usize];
-        let next = flow.stream.frame_at(connection.cursor, &self.pieces, arena);
-        next.is_some_and(|(number, begin)| {
-            let frame = arena.frame(number);
-            let age_micros = self.now.wall_micros().saturating_sub(frame.ingest_micros);
-            begin == connection.cursor && frame.expires_micros > 0 && age_micros > 1_000_000
-        })
-    }
-
     /// As much of its stream as one send takes, and as it may be sent.
     fn compose_stream(&mut self, index: u32) {
         let connection = self.connections.at(index);
-        let cursor = connection.cursor;
+        let (key, cursor) = (connection.key, connection.cursor);
         let flow = self.flows.get(connection.cohort);
         let arena = &self.arenas[flow.wire_form as usize];
         let to = cursor.0 + u64::from(arena.piece_bytes_max());
@@ -163,9 +146,61 @@ impl<Pass> Shard<Pass> {
         let to = self.end_of_quota(index, to);
         if to == cursor {
             self.connections.at_mut(index).flags.set(Flags::HELD);
-        } else {
-            self.compose_piece(index, to);
+            return;
         }
+        let fresh = self.end_of_fresh(index, to);
+        if fresh > cursor {
+            self.compose_piece(index, fresh);
+            return;
+        }
+        self.renew(index, to);
+        if self.connections.at(index).outbox.is_empty() {
+            self.list(key);
+        } else {
+            self.compose_outbox(index, 0);
+        }
+    }
+
+    /// How far in its stream a connection may be sent frames as they are, at most up to a
+    /// position: up to the first that says that its message lives longer than it does.
+    fn end_of_fresh(&self, index: u32, to: Position) -> Position {
+        let connection = self.connections.at(index);
+        let flow = self.flows.get(connection.cohort);
+        if connection.cursor >= flow.dying {
+            return to;
+        }
+        let now_micros = self.now.wall_micros();
+        self.end_before(index, to, |frame| {
+            is_stale(frame, flow.wire_form, now_micros)
+        })
+    }
+
+    /// The stale frames that its stream goes on with, up to a position, move to a connection's
+    /// outbox, encoded anew [MQTT-3.3.2-6]; whose messages have expired, they are left out.
+    fn renew(&mut self, index: u32, to: Position) {
+        let Connection {
+            cohort, session, ..
+        } = *self.connections.at(index);
+        let form = self.flows.get(cohort).wire_form;
+        let now_micros = self.now.wall_micros();
+        let mut begun = std::mem::take(&mut self.begun);
+        self.frames_begun(cohort, self.connections.at(index).cursor..to, &mut begun);
+        for &number in &begun {
+            let frame = *self.arenas[form as usize].frame(number);
+            let is_full = self.connections.at(index).outbox.len() >= OUTBOX_FILL;
+            if is_full || !is_stale(&frame, form, now_micros) {
+                break;
+            }
+            let Some(delivery) = self.body_of(form as usize, number) else {
+                self.counters.not_kept += 1;
+                self.break_session(session);
+                break;
+            };
+            self.connections.at_mut(index).cursor.0 += u64::from(frame.bytes);
+            self.send_delivery(index, delivery);
+        }
+        begun.clear();
+        self.begun = begun;
     }
 
     /// Its stream up to a position, from where it lies if that is one place.
@@ -204,19 +239,33 @@ impl<Pass> Shard<Pass> {
         if cursor >= flow.acknowledged {
             return to;
         }
-        let arena = &self.arenas[flow.wire_form as usize];
         let window = &self.sessions.get(session).window;
         let mut room = window.room();
+        self.end_before(index, to, |frame| {
+            let is_acknowledged = frame.qos > 0;
+            let has_to_wait = is_acknowledged && (room == 0 || !window.allows(self.q_of(frame)));
+            room -= usize::from(is_acknowledged && !has_to_wait);
+            has_to_wait
+        })
+    }
+
+    /// The position of the first frame that begins in a connection's stream, before another
+    /// position, and is the one looked for; else that other position.
+    fn end_before(
+        &self,
+        index: u32,
+        to: Position,
+        mut is_it: impl FnMut(&Frame) -> bool,
+    ) -> Position {
+        let Connection { cohort, cursor, .. } = *self.connections.at(index);
+        let flow = self.flows.get(cohort);
+        let arena = &self.arenas[flow.wire_form as usize];
         for stretch in flow.stream.stretches(cursor..to, &self.pieces, arena) {
             for (_, frame) in stretch.frames(arena) {
-                if frame.at < stretch.range.start || frame.qos == 0 {
-                    continue;
-                }
-                if room == 0 || !window.allows(self.q_of(frame)) {
+                if frame.at >= stretch.range.start && is_it(frame) {
                     let before = frame.at.0 - stretch.range.start.0;
                     return Position(stretch.position.0 + before);
                 }
-                room -= 1;
             }
         }
         to
@@ -321,4 +370,12 @@ impl<Pass> Shard<Pass> {
             self.list(key);
         }
     }
+}
+
+/// Whether a frame says that its message lives longer than it does, or need not be sent at all
+/// [MQTT-3.3.2-5]. MQTT 3 has no word for how long.
+fn is_stale(frame: &Frame, form: WireForm, now_micros: u64) -> bool {
+    let age_micros = now_micros.saturating_sub(frame.ingest_micros);
+    let is_late = form == WireForm::Mqtt5 && age_micros > 1_000_000;
+    frame.expires_micros > 0 && (is_late || frame.expires_micros <= now_micros)
 }

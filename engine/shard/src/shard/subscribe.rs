@@ -33,8 +33,9 @@ pub(super) struct Waiting {
     uplinked: u64,
     /// The reasons for those of its filters that are done with.
     reasons: Vec<u8>,
-    /// Whether it changes shared subscriptions, and what the shard had sent up when it had.
-    shares: bool,
+    /// If it changes shared subscriptions: how much of its own the shard has to send up until
+    /// the last change is gone, and what it had sent up in all when that was so.
+    shares: Option<u64>,
     shared_at: Option<u64>,
 }
 
@@ -69,7 +70,7 @@ impl<Pass> Shard<Pass> {
             ring,
             uplinked: self.uplinked,
             reasons: Vec::new(),
-            shares: false,
+            shares: None,
             shared_at: None,
         });
         Handled::Waits
@@ -192,7 +193,7 @@ impl<Pass> Shard<Pass> {
                 return Step::Done;
             }
             waiting.reasons.push(reason as u8);
-            waiting.shares |= is_shared(filter);
+            self.note_share(waiting, filter);
         }
         if !self.is_shared_everywhere(waiting) {
             return Step::Behind;
@@ -274,12 +275,20 @@ impl<Pass> Shard<Pass> {
         self.backlog(index) > BACKLOG_MAX && !is_held
     }
 
+    /// What goes up later than the change of a shared subscription is not waited for: there may
+    /// always be some.
+    fn note_share(&self, waiting: &mut Waiting, filter: TopicFilter<'_>) {
+        if is_shared(filter) {
+            waiting.shares = Some(self.upward_done + self.upward.len() as u64);
+        }
+    }
+
     /// Whether every shard knows of the changes of shared subscriptions that a packet made.
     fn is_shared_everywhere(&self, waiting: &mut Waiting) -> bool {
-        if !waiting.shares {
+        let Some(last) = waiting.shares else {
             return true;
-        }
-        if !self.upward.is_empty() {
+        };
+        if self.upward_done < last {
             return false;
         }
         let at = *waiting.shared_at.get_or_insert(self.uplinked);
@@ -332,7 +341,7 @@ impl<Pass> Shard<Pass> {
                 return Step::Done;
             }
             waiting.reasons.push(reason as u8);
-            waiting.shares |= is_shared(filter);
+            self.note_share(waiting, filter);
         }
         if !self.is_shared_everywhere(waiting) {
             return Step::Behind;

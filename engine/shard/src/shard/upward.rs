@@ -47,6 +47,7 @@ impl<Pass> Shard<Pass> {
                 }
                 Some(Err(ClaimError::TooLarge)) | None => self.counters.drops += 1,
             }
+            self.upward_done += 1;
             if let Upward::Redirect(delivery) = upward {
                 self.release(delivery);
             }
