@@ -224,7 +224,7 @@ fn fifth(sequence: u64, message: &[u8], mischief: impl Fn(&mut Vec<u8>)) -> Opti
 }
 
 /// Changes what is behind the stamp.
-fn spoil_end(bytes: &mut Vec<u8>) {
+fn spoil_end(bytes: &mut [u8]) {
     *bytes.last_mut().expect("it has a payload") ^= 1;
 }
 
@@ -262,7 +262,7 @@ fn wrong_deliveries(interest: Interest) {
     });
     let sequence = u64::MAX;
     assert_eq!(never_published, DeliveryFault::NeverPublished { sequence });
-    let spoilt = bare(|sequence, message| fifth(sequence, message, spoil_end));
+    let spoilt = bare(|sequence, message| fifth(sequence, message, |bytes| spoil_end(bytes)));
     assert!(matches!(spoilt, DeliveryFault::Foreign(_)), "{spoilt:?}");
     let closed = bare(|sequence, message| (sequence != 5).then(|| message.to_vec()));
     assert_eq!(closed, DeliveryFault::Closed(String::new()));
@@ -286,7 +286,7 @@ fn a_spoilt_message_of_a_list_is_an_error() {
             let stamp_at = message.len() - PAYLOAD_BYTES;
             fifth(sequence, message, |bytes| bytes[stamp_at] -= 1)
         },
-        |sequence, message| fifth(sequence, message, spoil_end),
+        |sequence, message| fifth(sequence, message, |bytes| spoil_end(bytes)),
     ];
     for mischief in spoilt {
         let fault = fault_of(&start_server(Dialect::Bare, interest, |_, _| {}, mischief));

@@ -2,7 +2,7 @@
 //! convicted, and the rules that such traffic can try must have had their occasion.
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -282,7 +282,9 @@ fn messages_are_sent_again() {
     // PUBLISH with topic "t", an identifier and three bytes, twice.
     let mut messages = [0; 20];
     tardy.read_exact(&mut messages).expect("two messages");
-    drop(tardy);
+    // The broker has seen that it left when it is back.
+    tardy.shutdown(Shutdown::Write).expect("it is open");
+    assert_eq!(tardy.read(&mut messages).expect("the end"), 0);
     let mut tardy = TcpStream::connect(broker.recorder.address()).expect("connects");
     tardy.set_read_timeout(Some(PATIENCE)).expect("a guard");
     tardy.write_all(connect).expect("sends");

@@ -129,6 +129,13 @@ cases! {
         s.wait(3603);
         s.join_with(2, &v5("a").kept(), bad);
     };
+    session_present_after_half_a_close: SessionPresent, |s, bad| {
+        s.join(1, &v5("a").kept());
+        s.event(1, What::ClosedByClient);
+        if bad { s.event(1, What::ClosedByServer); }
+        s.wait(3603);
+        s.join_with(2, &v5("a").kept(), true);
+    };
     session_present_of_one_that_was_never_answered: SessionPresent, |s, bad| {
         s.join(1, &v5("a"));
         s.event(2, What::Opened);

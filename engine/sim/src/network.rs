@@ -613,7 +613,10 @@ impl Network {
         let pipe = self.pipe(socket).expect("it is open");
         assert!(pipe.owner.is_some(), "it was closed");
         match pipe.client {
-            End::Reset => return (0, true),
+            End::Reset => {
+                self.tape.push((socket, Output::Blocked));
+                return (0, true);
+            }
             End::Gone => {
                 // Nobody is there to take it, which the peer's host says when it comes.
                 pipe.client = End::Reset;

@@ -34,6 +34,7 @@ use ringcast_ring::Message;
 use session::{Held, Session, Subscription};
 use shares::Shares;
 use std::collections::{BTreeMap, VecDeque};
+use std::ops::RangeInclusive;
 
 /// A promise that was broken, in words.
 pub type Verdict = Result<(), String>;
@@ -112,6 +113,8 @@ pub struct Oracle {
     /// The last session of each client's name.
     kept: BTreeMap<String, usize>,
     shares: Shares,
+    /// The messages that each shard read while it had no memory to keep one: their numbers.
+    starved: Vec<(usize, RangeInclusive<u64>)>,
     /// What the feed has written and is not in the log.
     feed: VecDeque<Draft>,
     abilities: Abilities,
@@ -130,6 +133,7 @@ impl Oracle {
             sessions: Vec::new(),
             kept: BTreeMap::new(),
             shares: Shares::default(),
+            starved: Vec::new(),
             feed: VecDeque::new(),
             abilities: Abilities::SO_FAR,
             bounds,
@@ -252,6 +256,12 @@ impl Oracle {
         }
     }
 
+    /// A shard had no memory to keep a message for somebody, in a turn in which it read those
+    /// with these numbers.
+    pub fn on_starved(&mut self, shard: usize, read: RangeInclusive<u64>) {
+        self.starved.push((shard, read));
+    }
+
     /// A client asks for something.
     pub fn on_request(&mut self, socket: SocketId, id: u16, what: What) {
         let at = self.log.end();
@@ -303,7 +313,7 @@ impl Oracle {
     ///
     /// # Errors
     /// If it is not what somebody published, in its place.
-    pub fn on_sequenced(&mut self, message: &Message<'_>, hash: u64) -> Verdict {
+    pub fn on_sequenced(&mut self, message: &Message<'_>, hash: u64, now_nanos: u64) -> Verdict {
         let sequence = self.log.end() + 1;
         if message.sequence != sequence {
             return Err(format!(
@@ -316,7 +326,7 @@ impl Oracle {
         }
         let draft = match message.client_id {
             [] => self.feed.pop_front(),
-            client => self.next_draft(message, client),
+            client => self.next_draft(message, client, now_nanos),
         };
         let Some(draft) = draft.filter(|draft| says(draft, message)) else {
             return Err(format!(
@@ -337,7 +347,12 @@ impl Oracle {
 
     /// The next that one of a client's connections published, if it is this message: what
     /// may be refused can be left out before it.
-    fn next_draft(&mut self, message: &Message<'_>, client_id: &[u8]) -> Option<Draft> {
+    fn next_draft(
+        &mut self,
+        message: &Message<'_>,
+        client_id: &[u8],
+        now_nanos: u64,
+    ) -> Option<Draft> {
         let client_id = std::str::from_utf8(client_id).ok()?;
         let sequence = self.log.end() + 1;
         for socket in self.by_client.get(client_id)? {
@@ -351,6 +366,7 @@ impl Oracle {
                 && says(draft, message)
             {
                 *number = Some(sequence);
+                link.heard_nanos = now_nanos;
                 let draft = Draft {
                     client_id: client_id.to_owned(),
                     ..draft.clone()
@@ -407,7 +423,7 @@ impl Oracle {
     fn judge(&mut self, link: &mut Link, output: &Output, seen: Seen) -> Verdict {
         match output {
             Output::Blocked => {
-                link.was_blocked = true;
+                (link.was_blocked, link.is_blocked) = (true, true);
                 Ok(())
             }
             Output::Read { is_all } => {
@@ -422,6 +438,7 @@ impl Oracle {
             }
             Output::Closed => self.on_closed(link, seen),
             Output::Bytes(bytes) => {
+                link.is_blocked = false;
                 let mut pending = std::mem::take(&mut link.rest);
                 pending.extend_from_slice(bytes);
                 let mut begin = 0;
@@ -578,6 +595,7 @@ impl Oracle {
         seen: Seen,
     ) -> Verdict {
         let asked = link.requests.pop_front().ok_or("nothing was asked")?;
+        link.heard_nanos = seen.now_nanos;
         if asked.id != codes.packet_id {
             return Err(format!("{} was asked before", asked.id));
         }
@@ -709,6 +727,7 @@ impl Oracle {
         }
         link.is_closed = true;
         link.closed_nanos = seen.now_nanos;
+        link.cut_off = link.is_blocked.then_some(seen.routed);
         let silent_nanos = seen.now_nanos - link.last_sent_nanos + self.bounds.input_late_nanos_max;
         let allowed_nanos = u64::from(link.keep_alive) * 1_000_000_000;
         // MQTT 3.1 can't be told of a refusal: it is closed.

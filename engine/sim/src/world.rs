@@ -239,6 +239,7 @@ impl World {
 
     /// What is new in the ring is new to the oracle.
     fn absorb(&mut self) -> Verdict {
+        let now_nanos = self.now_nanos();
         let hasher = self.engine.hasher;
         let batch = self.engine.reader.poll();
         let mut batch = batch.map_err(|corrupt| corrupt.to_string())?;
@@ -249,7 +250,7 @@ impl World {
             }
             let message = Message::decode(record.body).ok_or("a record that is no message")?;
             let hash = hasher.topic(message.topic);
-            self.oracle.on_sequenced(&message, hash)?;
+            self.oracle.on_sequenced(&message, hash, now_nanos)?;
         }
         Ok(())
     }
@@ -277,9 +278,14 @@ impl World {
                 link.causes.refused = true;
             }
         }
-        let ended = self.engine.shards[shard].shard.counters().ended;
+        let before = *self.engine.shards[shard].shard.counters();
         let busy = self.engine.shards[shard].turn(time)?;
-        self.note_ends(shard, ended);
+        self.note_ends(shard, before.ended);
+        let now = self.engine.shards[shard].shard.counters();
+        if now.not_kept > before.not_kept {
+            let read = before.records + 1..=now.records;
+            self.oracle.on_starved(shard, read);
+        }
         if self.outside.once_in(16) {
             self.engine.shards[shard].shard.invariants();
         }
@@ -438,8 +444,8 @@ impl World {
                 let slack_nanos = slack_nanos(&self.options);
                 self.oracle.was_late_to_close(link, slack_nanos)
             }),
-            // Whoever takes slowly what it is owed is not read meanwhile, and so not silent; and
-            // the referee counts from when something was sent.
+            // Whose input waits, for its publishes to go up, for an answer, or for it to take what
+            // it is owed, is not silent; and the referee counts from when something was sent.
             Rule::KeepAlive => link.is_some_and(|link| {
                 let silent_nanos = violation.at_nanos.saturating_sub(link.heard_nanos);
                 let most_nanos = u64::from(link.keep_alive) * 1_500_000_000;

@@ -3,7 +3,7 @@
 use crate::packet::{Connack, Connect, Packet, Version, property};
 use crate::referee::Referee;
 use crate::rule::Rule;
-use crate::state::{Answer, Connection, NEVER_SECS, Session};
+use crate::state::{Answer, Connection, Moment, NEVER_SECS, Session};
 
 /// A second in nanoseconds.
 pub(crate) const SECOND: u64 = 1_000_000_000;
@@ -227,15 +227,16 @@ impl Referee {
         if !before.known {
             return (true, false);
         }
-        let ended = self
-            .connections
-            .get(&before.current)
-            .and_then(Connection::ended);
+        let last = self.connections.get(&before.current);
+        let ended = last.and_then(Connection::ended);
+        // With one direction closed, a connection goes on until the server closes the other.
+        let closed = last.and_then(|last| last.server_closed);
         let (low, high) = (before.expiry_low_secs, before.expiry_high_secs);
-        let gone_nanos = ended.map_or(0, |ended| self.now.nanos - ended.nanos);
+        let since = |end: Option<Moment>| end.map_or(0, |end| self.now.nanos - end.nanos);
+        let (gone_nanos, closed_nanos) = (since(ended), since(closed));
         let slack = self.scope.slack_nanos;
-        let can_be =
-            high == NEVER_SECS || (high > 0 && gone_nanos <= (high * SECOND).saturating_add(slack));
+        let can_be = high == NEVER_SECS
+            || (high > 0 && closed_nanos <= (high * SECOND).saturating_add(slack));
         let must_be = low > 0
             && self.scope.sessions_kept_secs.is_some_and(|kept_secs| {
                 let low = low.min(u64::from(kept_secs));

@@ -84,6 +84,8 @@ fn open(world: &mut World, connect: &Connect, capacity: usize) -> String {
         causes: Causes::default(),
         rest: Vec::new(),
         was_blocked: false,
+        is_blocked: false,
+        cut_off: None,
         held: 0,
         freed: 0,
         goodbye: Goodbye::Unsaid,

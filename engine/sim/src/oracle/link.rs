@@ -54,6 +54,10 @@ pub struct Link {
     pub rest: Vec<u8>,
     /// A send was not taken whole at least once, on either side.
     pub was_blocked: bool,
+    /// The last send was not taken whole: more waits in its outbox.
+    pub is_blocked: bool,
+    /// Where the log ended for its shard when the server closed it though more waited there.
+    pub cut_off: Option<u64>,
     /// Messages that its quota is taken by, as far as its shard can know.
     pub held: usize,
     /// Those of them that it has answered, which its shard has not read.
@@ -81,7 +85,8 @@ pub struct Link {
     pub goodbye: Goodbye,
     /// Another connection of its name was let in later.
     pub is_followed: bool,
-    /// When the server last read something of it, or let it in.
+    /// When the server last read something of it, or had done with something: published it, or
+    /// answered it.
     pub heard_nanos: u64,
     /// When it last sent something.
     pub last_sent_nanos: u64,

@@ -148,7 +148,7 @@ impl Oracle {
                 && (*sequence <= link.connected
                     || TOPICS[topic].policy != Policy::All && link.is_slow(seen)
                     // Without room a private message at QoS 0 is not kept for anybody.
-                    || self.bounds.is_tight && TOPICS[topic].name.starts_with("user/"));
+                    || TOPICS[topic].name.starts_with("user/") && self.was_starved(link, *sequence));
             let is_unclear = session.readers[topic]
                 .iter()
                 .any(|reader| reader.unclear.contains(sequence));
@@ -163,6 +163,12 @@ impl Oracle {
                 && session.must_get(message, self.is_own(link, message)) == Some(qos)
                 && self.is_deliverable(link, message, seen)
         })
+    }
+
+    /// Whether a connection's shard had no memory for messages when it read one.
+    fn was_starved(&self, link: &Link, sequence: u64) -> bool {
+        let mut starved = self.starved.iter();
+        starved.any(|(shard, read)| link.shard == Some(*shard) && read.contains(&sequence))
     }
 
     /// Whether a client published a message itself.

@@ -4,6 +4,7 @@
 //! group; by which of those that match nobody can tell, so they are counted.
 
 use super::link::{Link, State};
+use super::log::Logged;
 use super::session::{Session, Subscription};
 use super::{Oracle, Seen, Verdict};
 use crate::kind::Kind;
@@ -188,12 +189,16 @@ impl Oracle {
                 continue;
             };
             let held = of_group(session);
+            let is_kept = self.kept.get(&link.client_id) == Some(&number);
+            let is_over = link.is_closed && !(is_kept && link.asks.session);
+            if is_over && self.can_end_with(link, session, group, message) {
+                return false;
+            }
             let is_asked = session.is_unanswered(group);
             let is_unknown = session.is_unknown && names.contains(&link.client_id);
             if held.is_empty() && !is_asked && !is_unknown {
                 continue;
             }
-            let is_kept = self.kept.get(&link.client_id) == Some(&number);
             // At QoS 0 nothing is promised, and what is too large is as if it had been sent.
             let size = 200 + message.draft.payload.len();
             if held.iter().any(|one| one.qos == 0) || size > session.packet_bytes_max {
@@ -202,7 +207,7 @@ impl Oracle {
             if !link.is_served() {
                 // Who is away keeps what it has got, and who is dead as long as nobody knows; a
                 // session that is over has given it back.
-                if !link.is_closed || (is_kept && link.asks.session) {
+                if !is_over {
                     return false;
                 }
                 continue;
@@ -213,6 +218,20 @@ impl Oracle {
             has_member |= held.iter().any(|one| one.surely_holds(sequence));
         }
         has_member
+    }
+
+    /// Whether a message of a group can have ended with a session that is over: what stands in
+    /// an outbox when its connection is closed counts as sent, and at QoS 2 that goes to no
+    /// other member [MQTT-4.8.2-5].
+    fn can_end_with(&self, link: &Link, session: &Session, group: &str, message: &Logged) -> bool {
+        let pending = link.pending(&session.unanswered, self.abilities.qos_max);
+        let mut all = session.subscriptions.iter().chain(&pending);
+        let is_member = all.any(|one| {
+            one.request.filter == group
+                && one.qos.min(message.draft.qos) == 2
+                && one.gone.is_none_or(|gone| message.sequence <= gone)
+        });
+        is_member && link.cut_off.is_some_and(|end| message.sequence <= end)
     }
 
     /// Whether a member has a message, or is going to acknowledge it.
