@@ -1,7 +1,7 @@
 //! A client connects, perhaps in place of itself.
 
 use crate::client::Client;
-use crate::oracle::link::{Asks, Causes, Goodbye, Link, State};
+use crate::oracle::link::{Asks, Causes, Goodbye, Link, NO_SESSION, State};
 use crate::oracle::log::Draft;
 use crate::packets::{Connect, Will};
 use crate::random::Random;
@@ -76,7 +76,7 @@ fn open(world: &mut World, connect: &Connect, capacity: usize) -> String {
         },
         shard: None,
         found_full: false,
-        session: 0,
+        session: NO_SESSION,
         state: State::Connecting,
         reason: None,
         is_closed: false,

@@ -9,6 +9,9 @@ use ringcast_referee::topic::matches;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
 
+/// No session's number.
+pub const NO_SESSION: usize = usize::MAX;
+
 /// One connection.
 #[derive(Debug)]
 pub struct Link {
@@ -32,7 +35,7 @@ pub struct Link {
     pub shard: Option<usize>,
     /// Its shard had perhaps no room for it.
     pub found_full: bool,
-    /// Its session.
+    /// Its session, or [`NO_SESSION`] as long as it was not told that it is let in.
     pub session: usize,
     /// How far the conversation is.
     pub state: State,
