@@ -38,6 +38,7 @@ metrics! {
         drops: Counter = "drops", None, "Messages that clients lost because they were too slow.";
         oversize: Counter = "oversize", None, "Messages larger than their receiver takes.";
         not_kept: Counter = "not_kept", None, "Messages that could not be kept for want of memory.";
+        untaken: Counter = "untaken", None, "Messages that no member of a group had room for.";
         acknowledged: Counter = "acknowledged", None, "Messages that clients acknowledged.";
         acknowledgements_unknown: Counter = "acknowledgements_unknown", None, "Acknowledgements that nothing waited for.";
         resumed: Counter = "sessions_resumed", None, "Sessions that went on when their client came back.";
@@ -93,6 +94,7 @@ impl ShardMetrics {
         self.drops.set(counters.drops);
         self.oversize.set(counters.oversize);
         self.not_kept.set(counters.not_kept);
+        self.untaken.set(counters.untaken);
         self.acknowledged.set(counters.acknowledged);
         self.acknowledgements_unknown
             .set(counters.acknowledgements_unknown);

@@ -42,6 +42,9 @@ pub struct Counters {
     pub oversize: u64,
     /// Messages that could not be kept for want of memory.
     pub not_kept: u64,
+    /// Messages that came to no member of a group, for each that was tried had no room, or the
+    /// uplink has none for one so large.
+    pub untaken: u64,
     /// Connections that were adopted.
     pub connected: u64,
     /// Connections that were refused.

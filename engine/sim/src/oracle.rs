@@ -76,6 +76,8 @@ pub struct Seen {
     pub routed: u64,
     /// Whether that shard had no memory for something that it should keep.
     pub has_forgotten: bool,
+    /// Messages that came to no member of a group, by that shard's count.
+    pub untaken: u64,
     /// Whether that shard can have been too slow for clients that were not.
     pub is_shard_slow: bool,
 }
@@ -466,6 +468,9 @@ impl Oracle {
         if whole.len() > link.packet_bytes_max {
             return Err(format!("{} bytes are more than it takes", whole.len()));
         }
+        if !matches!(packet, Packet::Publish(_) | Packet::Disconnect(_)) {
+            link.heard_nanos = seen.now_nanos;
+        }
         match (link.state, packet) {
             (State::Over, _) => Err("nothing may follow the last word".to_owned()),
             (State::Connecting, Packet::Connack(connack)) => self.on_connack(link, connack, seen),
@@ -527,7 +532,6 @@ impl Oracle {
         }
         link.state = State::Open;
         link.connected = seen.routed;
-        link.heard_nanos = seen.now_nanos;
         // Somebody of this name may have been let in and was never told.
         let others = self.by_client[&link.client_id].iter();
         let mut others = others.filter(|other| **other != link.socket);
@@ -595,7 +599,6 @@ impl Oracle {
         seen: Seen,
     ) -> Verdict {
         let asked = link.requests.pop_front().ok_or("nothing was asked")?;
-        link.heard_nanos = seen.now_nanos;
         if asked.id != codes.packet_id {
             return Err(format!("{} was asked before", asked.id));
         }

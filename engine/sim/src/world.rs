@@ -465,6 +465,7 @@ impl World {
             wall_micros: wall_nanos(now_nanos) / 1_000,
             routed: counters.map_or(0, |counters| counters.records),
             has_forgotten: counters.is_some_and(|counters| counters.not_kept > 0),
+            untaken: counters.map_or(0, |counters| counters.untaken),
             is_shard_slow: self.options.is_outpaced(),
         }
     }
@@ -746,9 +747,10 @@ fn wall_nanos(monotonic_nanos: u64) -> u64 {
     BEGIN_WALL_NANOS + monotonic_nanos - BEGIN_NANOS
 }
 
-/// How late a server can be to act.
+/// How late a server can be to act: it counts whole seconds, of which neither the first nor the
+/// last need be whole, and half of one is one.
 fn slack_nanos(options: &Options) -> u64 {
-    2_000_000_000 + 4 * options.late_nanos_max()
+    3_000_000_000 + 4 * options.late_nanos_max()
 }
 
 /// What the referee is told of the traces.

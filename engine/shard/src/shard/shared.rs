@@ -258,7 +258,7 @@ impl<Pass> Shard<Pass> {
             return;
         }
         if how.hops == HOPS_MAX {
-            self.counters.drops += 1;
+            self.counters.untaken += 1;
             return;
         }
         let delivery = self.deliveries.share(delivery);

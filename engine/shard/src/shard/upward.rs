@@ -45,7 +45,7 @@ impl<Pass> Shard<Pass> {
                     self.upward.push_front(upward);
                     break;
                 }
-                Some(Err(ClaimError::TooLarge)) | None => self.counters.drops += 1,
+                Some(Err(ClaimError::TooLarge)) | None => self.counters.untaken += 1,
             }
             self.upward_done += 1;
             if let Upward::Redirect(delivery) = upward {

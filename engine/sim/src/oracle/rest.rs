@@ -49,7 +49,9 @@ impl Oracle {
             .collect();
         let has_forgotten = seen.iter().any(|seen| seen.has_forgotten);
         match seen.first() {
-            Some(_) if !has_forgotten => self.shares_at_rest(),
+            Some(_) if !has_forgotten => {
+                self.shares_at_rest(seen.iter().map(|seen| seen.untaken).sum())
+            }
             _ => Ok(()),
         }
     }
