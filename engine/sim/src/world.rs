@@ -439,6 +439,8 @@ impl World {
             // What a session had in its outbox when its connection broke; and of expiry the
             // referee counts from when a message was sent, the oracle from when it was read.
             Rule::DupOnlyAgain | Rule::Expiry => true,
+            // It counts a goodbye from when it was said, the oracle from when it was read.
+            Rule::WillEarly => violation.because.contains("goodbye"),
             // The referee counts from when a client left, a server from when it noticed.
             Rule::SessionPresent => link.is_some_and(|link| {
                 let slack_nanos = slack_nanos(&self.options);
