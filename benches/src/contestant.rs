@@ -24,6 +24,8 @@ pub(crate) enum Contestant {
     Relay,
     /// The bare relay, which sleeps while there is none.
     RelayParked,
+    /// Lanes that accept, and send when they are told to.
+    Lanes,
     /// Our engine: its program, and what it does while there is no work.
     Ringcast(PathBuf, Idle),
     /// Another one's, of the system's package.
@@ -84,6 +86,7 @@ impl Contestant {
         match self {
             Self::Relay => "relay".to_owned(),
             Self::RelayParked => "relay, parked".to_owned(),
+            Self::Lanes => "bare lanes".to_owned(),
             Self::Ringcast(..) => "ringcast".to_owned(),
             Self::Peer(peer) => peer.name().to_owned(),
             Self::Running(address, _) => address.to_string(),
@@ -95,6 +98,10 @@ impl Contestant {
         match self {
             Self::Relay => start_relay(core, &[], needs),
             Self::RelayParked => start_relay(core, &["--parked"], needs),
+            Self::Lanes => {
+                let command = ["crowd-server", "--bare", &needs.subscriptions.to_string()];
+                Ok(Server::Own(Child::start(core, &command)?, Dialect::Bare))
+            }
             Self::Ringcast(program, idle) => {
                 Engine::start(program, *idle, core, needs).map(Server::Engine)
             }

@@ -6,6 +6,7 @@
 //! is left when all have gone: nothing may be.
 
 mod attackers;
+pub(crate) mod bare;
 pub(crate) mod clients;
 pub(crate) mod server;
 
@@ -32,8 +33,10 @@ pub(crate) struct Arguments {
     rounds: u8,
 }
 
-/// How long all may take to connect, or to leave.
-const PATIENCE: Duration = Duration::from_secs(120);
+/// How long so many may take to connect, to receive, or to leave.
+fn patience(clients: u32) -> Duration {
+    Duration::from_secs(120) + Duration::from_micros(500) * clients
+}
 
 /// Measures, and tells it.
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Error> {
@@ -179,7 +182,7 @@ fn meet(connections: u32, round: u8, how: How, core: Core) -> Result<Met, Error>
         if after.open == 0 {
             break after;
         }
-        if began.elapsed() > PATIENCE {
+        if began.elapsed() > patience(connections) {
             return Err(Error::CrowdLost {
                 expected: 0,
                 found: after.open,

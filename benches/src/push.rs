@@ -6,6 +6,7 @@
 
 mod acknowledged;
 mod churner;
+mod crowd;
 mod fan_out;
 mod laggards;
 mod latency;
@@ -52,7 +53,7 @@ pub(crate) struct Arguments {
     /// How many of `laggards` never read
     #[arg(long)]
     laggards: Option<usize>,
-    /// How many connections `memory` has
+    /// How many connections `memory` and `crowd` have
     #[arg(long, value_parser = clap::value_parser!(u32).range(..=1_000_000))]
     connections: Option<u32>,
     /// The engine's policy for those who do not read
@@ -83,10 +84,12 @@ enum Part {
     Memory,
     /// Latency while others come and go as fast as they can
     Storm,
+    /// Very many connect as fast as they can, and get a message
+    Crowd,
 }
 
 impl Part {
-    const ALL: [Self; 10] = [
+    const ALL: [Self; 11] = [
         Self::FanOut,
         Self::Throughput,
         Self::Acknowledged,
@@ -97,6 +100,7 @@ impl Part {
         Self::Laggards,
         Self::Memory,
         Self::Storm,
+        Self::Crowd,
     ];
 
     fn run(self, bench: &mut Bench<'_>) -> Result<(), Error> {
@@ -111,6 +115,7 @@ impl Part {
             Self::Laggards => laggards::run(bench),
             Self::Memory => memory::run(bench),
             Self::Storm => storm::run(bench),
+            Self::Crowd => crowd::run(bench),
         }
     }
 }
@@ -131,6 +136,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Error> {
     sizes.stalled.per_second = arguments.stalled_rate.unwrap_or(sizes.stalled.per_second);
     sizes.laggards.laggards = arguments.laggards.unwrap_or(sizes.laggards.laggards);
     sizes.memory.many = arguments.connections.unwrap_or(sizes.memory.many);
+    sizes.crowd = arguments.connections.unwrap_or(sizes.crowd);
     let contestants = contestants(arguments)?;
     let measurement = Measurement::begin(&arguments.common, sizes.descriptors_max(&parts))?;
     println!("{}\n", told(&contestants));
@@ -231,7 +237,7 @@ impl Bench<'_> {
     /// so checks the probe.
     fn bears(&self, contestant: &Contestant, with: bool) -> bool {
         match contestant {
-            Contestant::Relay | Contestant::RelayParked => !with,
+            Contestant::Relay | Contestant::RelayParked | Contestant::Lanes => !with,
             Contestant::Ringcast(..) | Contestant::Running(..) => true,
             Contestant::Peer(Peer::Mosquitto) => self.is_quick,
             Contestant::Peer(Peer::Redis) => false,

@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 /// Who others are told in ratios to: the first of these that did the same.
-const BASELINES: [&str; 3] = ["io_uring", "relay", "accept()"];
+const BASELINES: [&str; 4] = ["io_uring", "relay", "accept()", "bare lanes"];
 
 /// Which part of its time the probe worked.
 pub(crate) const PROBE_BUSY: &str = "probe";

@@ -79,6 +79,9 @@ fn the_relay_does_all_that_it_can() {
     let lists = "300 lists, 5 of 1000 topics, 64 outstanding, 128 B";
     let lists = &rows[&(lists.to_owned(), "relay".to_owned())];
     assert!(lists["deliveries"] > 0.0 && lists["server's time"] > 0.0);
+    let crowd = "messages to 2000 who have just come".to_owned();
+    let crowd = &rows[&(crowd, "bare lanes".to_owned())];
+    assert!(crowd["taken"] > 0.0 && crowd["first to last"] > 0.0);
 }
 
 /// A broker with queues and policies of its own: the probe's checks hold for it, too.

@@ -1,7 +1,8 @@
 //! The clients of a crowd, on lanes of one thread.
 
-use super::PATIENCE;
-use crate::error::Error;
+use super::patience;
+use crate::clock::now_nanos;
+use crate::error::{DeliveryFault, Error};
 use crate::probe::Greeting;
 use ringcast_lane::{Lanes, Settings, connect};
 use ringcast_wire::{Arrival, Close, ConnectionKey, Event, Received, Wire};
@@ -21,6 +22,8 @@ const EVENTS_MAX: usize = 4096;
 
 /// When a client is there.
 pub(crate) enum Entrance<'a> {
+    /// When its connection stands: nobody says anything.
+    Connected,
     /// When it sees its end, by a server that does nothing but accept.
     Ended,
     /// When what it said, as the one with this number, was answered.
@@ -52,7 +55,7 @@ impl Clients {
             neighbourhood,
             awaited: vec![Vec::new(); count as usize],
             events: Vec::with_capacity(EVENTS_MAX),
-            got: Received::new(256, 64),
+            got: Received::new(256, 256),
         })
     }
 
@@ -70,11 +73,13 @@ impl Clients {
                 begun += 1;
             }
             let (connected, readable) = self.reap();
-            if let Entrance::Greeted(greeting) = entrance {
-                self.introduce(&connected, greeting)?;
+            match entrance {
+                Entrance::Connected => welcomed += connected.len() as u32,
+                Entrance::Greeted(greeting) => self.introduce(&connected, greeting)?,
+                Entrance::Ended => (),
             }
             welcomed += self.welcomed(readable, entrance)?;
-            if began.elapsed() > PATIENCE {
+            if began.elapsed() > patience(self.count) {
                 return Err(Error::CrowdLost {
                     expected: self.count,
                     found: welcomed.into(),
@@ -171,6 +176,51 @@ impl Clients {
         Ok(count)
     }
 
+    /// Receives a message at each of them, and nothing else, and returns when the first
+    /// and the last one came, in nanoseconds of the common clock.
+    pub(crate) fn receive_everywhere(&mut self, message: &[u8]) -> Result<(u64, u64), Error> {
+        let mut missing = vec![message.len(); self.count as usize];
+        let (mut first, mut count) = (None, 0);
+        let began = Instant::now();
+        while count < self.count {
+            let (_, mut readable) = self.reap();
+            while !readable.is_empty() {
+                let mut again = Vec::new();
+                for some in readable.chunks(self.got.most()) {
+                    self.lanes.receive(some, &mut self.got);
+                    first = first.or_else(|| Some(now_nanos()));
+                    for (key, arrival) in self.got.arrivals() {
+                        let missing = &mut missing[key.index() as usize];
+                        match arrival {
+                            Arrival::Nothing => (),
+                            Arrival::Bytes { bytes, more }
+                                if message[message.len() - *missing..].starts_with(bytes) =>
+                            {
+                                *missing -= bytes.len();
+                                count += u32::from(*missing == 0);
+                                again.extend(more.then_some(key));
+                            }
+                            other => {
+                                let fault = DeliveryFault::Foreign(format!("{other:?}"));
+                                let subscriber = key.index() as usize;
+                                return Err(Error::Delivery { subscriber, fault });
+                            }
+                        }
+                    }
+                }
+                readable = again;
+            }
+            if began.elapsed() > patience(self.count) {
+                return Err(Error::Silence {
+                    delivered: count.into(),
+                    due: self.count.into(),
+                });
+            }
+        }
+        let last = now_nanos();
+        Ok((first.unwrap_or(last), last))
+    }
+
     /// Closes all, and waits until the kernel is done with them.
     pub(crate) fn leave(&mut self) -> Result<(), Error> {
         for index in 0..self.count {
@@ -184,7 +234,7 @@ impl Clients {
             self.lanes.reap(&mut self.events, EVENTS_MAX);
             let is_gone = |event: &&Event| matches!(event, Event::Gone(_));
             gone += self.events.iter().filter(is_gone).count() as u32;
-            if began.elapsed() > PATIENCE {
+            if began.elapsed() > patience(self.count) {
                 return Err(Error::CrowdLost {
                     expected: 0,
                     found: (self.count - gone).into(),

@@ -4,6 +4,7 @@
 //! For each line of standard input it prints how many connections are there, how many
 //! descriptors the process has, and how many bytes of it are resident.
 
+use super::bare;
 use crate::child::{announce, say};
 use crate::error::Error;
 use crate::memory::resident_bytes;
@@ -30,6 +31,9 @@ pub(crate) struct Arguments {
     /// Only accept and close
     #[arg(long)]
     alone: bool,
+    /// Only accept, and send to all
+    #[arg(long, conflicts_with = "alone")]
+    bare: bool,
 }
 
 const SHARDS: u32 = 2;
@@ -41,6 +45,9 @@ const EVENTS_MAX: usize = 4096;
 
 /// Runs as a child process, until the end of standard input.
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Error> {
+    if arguments.bare {
+        return bare::run(arguments.connections);
+    }
     let open = Arc::new(AtomicI64::new(0));
     if arguments.alone {
         let listener = announce()?;

@@ -46,7 +46,10 @@ impl Service {
     /// being answered has other bounds.
     fn suits(self, contestant: &Contestant) -> bool {
         match contestant {
-            Contestant::Relay | Contestant::RelayParked | Contestant::Peer(Peer::Redis) => false,
+            Contestant::Relay
+            | Contestant::RelayParked
+            | Contestant::Lanes
+            | Contestant::Peer(Peer::Redis) => false,
             Contestant::Ringcast(..) => true,
             Contestant::Peer(Peer::Mosquitto) | Contestant::Running(..) => self != Self::Silent,
         }

@@ -30,7 +30,7 @@ pub(super) fn run(bench: &mut Bench<'_>) -> Result<(), Error> {
     for filters in FILTERS {
         for contestant in bench.in_turn() {
             let many = match contestant {
-                Contestant::Relay | Contestant::RelayParked => continue,
+                Contestant::Relay | Contestant::RelayParked | Contestant::Lanes => continue,
                 Contestant::Ringcast(..) => sizes.many,
                 Contestant::Peer(_) | Contestant::Running(..) => sizes.many.min(sizes.others_max),
             };

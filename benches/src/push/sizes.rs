@@ -22,6 +22,8 @@ pub(super) struct Sizes {
     pub(super) laggards: Laggards,
     pub(super) memory: Memory,
     pub(super) storm: Storm,
+    /// Who connect as fast as they can.
+    pub(super) crowd: u32,
 }
 
 /// Of `stalled`.
@@ -93,6 +95,7 @@ impl Sizes {
             per_second: 2_000,
             churners: 64,
         },
+        crowd: 100_000,
     };
 
     pub(super) const QUICK: Self = Self {
@@ -122,6 +125,7 @@ impl Sizes {
             per_second: 1_000,
             churners: 16,
         },
+        crowd: 2_000,
     };
 
     /// Descriptors that a process needs for the largest of these parts.
@@ -134,6 +138,7 @@ impl Sizes {
             Part::Stalled => self.stalled.subscribers,
             Part::Laggards => self.laggards.subscribers + self.laggards.laggards,
             // The probe's own are in its rings, whose tables need not hold all.
+            Part::Crowd => 0,
             Part::Memory => self.memory.others_max.min(self.memory.many) as usize,
             Part::Storm => self.storm.subscribers + self.storm.churners,
         };
