@@ -244,6 +244,8 @@ pub(crate) struct Session {
     pub retained_last: HashMap<(String, String), u64>,
     pub expiry_low_secs: u64,
     pub expiry_high_secs: u64,
+    /// Ripe if the session goes on: then it was not over when the other thing happened.
+    pub suspicions: Vec<Violation>,
 }
 
 impl Session {
@@ -265,6 +267,7 @@ impl Session {
             retained_last: HashMap::new(),
             expiry_low_secs: 0,
             expiry_high_secs: 0,
+            suspicions: Vec::new(),
         }
     }
 

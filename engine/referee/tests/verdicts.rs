@@ -798,6 +798,16 @@ cases! {
         s.wait(if bad { 15 } else { 18 });
         s.server(1, message(4, "w", "gone"));
     };
+    will_before_its_session_is_over: WillEarly, |s, bad| {
+        s.scope.sessions_kept_secs = None;
+        let mut connect = v5("b").kept().will("w", b"gone");
+        connect.will.as_mut().unwrap().2 = four(24, 20);
+        watched(s, &connect);
+        s.close(2);
+        s.server(1, message(4, "w", "gone"));
+        // The server had dropped the session, or it had not.
+        s.join_with(3, &v5("b").kept(), bad);
+    };
     will_due: WillDue, |s, bad| {
         s.scope.answer_nanos = ANSWER;
         watched(s, &v4("b").will("w", b"gone"));

@@ -434,7 +434,10 @@ impl Oracle {
                     if link.goodbye == Goodbye::Said {
                         link.goodbye = Goodbye::Read;
                     }
-                    link.held -= std::mem::take(&mut link.freed).min(link.held);
+                    // What it acknowledged behind something that waits, waits with it.
+                    if !link.is_any_awaited() {
+                        link.held -= std::mem::take(&mut link.freed).min(link.held);
+                    }
                 }
                 Ok(())
             }

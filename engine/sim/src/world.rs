@@ -35,6 +35,8 @@ pub struct World {
     /// Who watches.
     pub oracle: Oracle,
     referee: Referee,
+    /// Violations that the referee found and that are excused. What excuses one need not last.
+    excused: usize,
     schedule: Schedule,
     counts: Counts,
     hash: TraceHash,
@@ -107,6 +109,7 @@ impl World {
         };
         Self {
             referee: Referee::new(scope(&options)),
+            excused: 0,
             oracle: Oracle::new(bounds),
             standings: vec![Standing::default(); options.shards],
             network,
@@ -425,11 +428,13 @@ impl World {
             }
             self.oracle.on_output(socket, &output, seen)?;
         }
-        let mut violations = self.referee.report().violations().iter();
-        match violations.find(|one| !self.is_excused(one)) {
-            None => Ok(()),
-            Some(violation) => Err(format!("the referee: {violation}")),
+        let violations = self.referee.report().violations();
+        let mut new = violations[self.excused..].iter();
+        if let Some(violation) = new.find(|one| !self.is_excused(one)) {
+            return Err(format!("the referee: {violation}"));
         }
+        self.excused = violations.len();
+        Ok(())
     }
 
     /// Whether what the referee found is known, and not mended.
@@ -451,7 +456,10 @@ impl World {
             Rule::KeepAlive => link.is_some_and(|link| {
                 let silent_nanos = violation.at_nanos.saturating_sub(link.heard_nanos);
                 let most_nanos = u64::from(link.keep_alive) * 1_500_000_000;
-                link.was_blocked || silent_nanos <= most_nanos + slack_nanos(&self.options)
+                let slack_nanos = slack_nanos(&self.options);
+                link.was_blocked
+                    || link.is_any_awaited()
+                    || silent_nanos <= most_nanos + slack_nanos
             }),
             _ => false,
         }

@@ -193,6 +193,9 @@ impl Referee {
         };
         self.by_client.insert(client_id, index);
         let session = &mut self.sessions[index];
+        for violation in session.suspicions.drain(..).filter(|_| told) {
+            self.report.convict(violation);
+        }
         session.known &= told || can_be == must_be || !present;
         session.current = connection.number;
         session.finished.clear();

@@ -194,28 +194,38 @@ impl Referee {
     /// `will-early`. A server may give a connection up before that shows on it, and
     /// publish the will. Then it gets nothing more there; so the verdict on the will
     /// of an open connection waits for that. That a server drops a client which has
-    /// said goodbye, without a cause that the trace shows, is not believed.
+    /// said goodbye, without a cause that the trace shows, is not believed. A will is
+    /// also due when its session is over [MQTT-3.1.2-8]: where a server may drop
+    /// sessions, the verdict on one before its delay waits for the session to go on.
     fn judge_will_early(&mut self, connection: &Connection, owner: u64, packet: &Packet) {
         let site = self.site(connection, Some(packet));
         let own = owner == connection.number;
-        let verdict = match self.connections.get(&owner) {
-            Some(owner) => self.will_verdict(owner),
-            None if own => self.will_verdict(connection),
+        let (verdict, session) = match self.connections.get(&owner) {
+            Some(owner) => (self.will_verdict(owner), owner.session),
+            None if own => (self.will_verdict(connection), connection.session),
             None => return,
         };
         let (innocent, because) = match verdict {
             WillVerdict::Due => (true, ""),
             WillVerdict::Open => (!own, "its connection is alive"),
             WillVerdict::Cancelled => (false, "the client has said goodbye"),
-            WillVerdict::Early => (false, "its delay is not over"),
+            WillVerdict::Early => (
+                self.scope.sessions_kept_secs.is_none(),
+                "its delay is not over",
+            ),
         };
         self.report
             .judge(Rule::WillEarly, &site, innocent, || because.to_owned());
+        let violation = site.violation(Rule::WillEarly, because.to_owned());
         if verdict == WillVerdict::Open
             && let Some(owner) = self.connections.get_mut(&owner)
         {
-            let violation = site.violation(Rule::WillEarly, because.to_owned());
             owner.suspicions.push(violation);
+        } else if verdict == WillVerdict::Early
+            && innocent
+            && let Some(session) = session
+        {
+            self.sessions[session].suspicions.push(violation);
         }
     }
 

@@ -255,6 +255,16 @@ impl Link {
         left.iter().any(|(draft, _)| !draft.may_be_refused)
     }
 
+    /// Whether something that it sent is not done with, as far as anybody knows: a request, a
+    /// ping or a message. It may not have been looked at.
+    #[must_use]
+    pub fn is_any_awaited(&self) -> bool {
+        self.pings > 0
+            || !self.requests.is_empty()
+            || !self.unacknowledged.is_empty()
+            || self.is_any_on_its_way(self.drafts.len())
+    }
+
     /// The subscriptions that it asked for and that are not answered: they may be in force
     /// already.
     #[must_use]
