@@ -208,6 +208,9 @@ pub(crate) struct Subscription {
     pub granted: Option<Moment>,
     /// Nothing published after it can come by this subscription.
     pub until: Option<Moment>,
+    /// UNSUBSCRIBE was sent, perhaps on a connection that ended before its answer: nobody
+    /// knows whether it is in force.
+    pub given_up: bool,
     /// No subscription to the same filter was surely in force.
     pub fresh: bool,
     /// Which SUBSCRIBE it was: the connection and the packet identifier.

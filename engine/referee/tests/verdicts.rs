@@ -600,6 +600,20 @@ cases! {
         s.server(1, suback(5, 3, &[0]));
         s.server(1, message(5, "t", "x").retain());
     };
+    retain_flag_of_a_subscription_given_up_on_the_connection_before: RetainFlag, |s, bad| {
+        s.join(1, &v5("a").kept());
+        s.client(1, message(5, "t", "x").retain());
+        s.subscribe(1, 5, 1, "t", 0x10);
+        s.server(1, message(5, "t", "x").retain());
+        // It ends before the answer.
+        if !bad {
+            s.client(1, unsubscribe(5, 2, "t"));
+        }
+        s.close(1);
+        s.join_with(2, &v5("a").kept(), true);
+        s.subscribe(2, 5, 1, "t", 0x10);
+        s.server(2, message(5, "t", "x").retain());
+    };
     retain_flag_of_an_empty_message: RetainFlag, |s, bad| {
         s.join(1, &v4("a"));
         s.client(1, message(4, "t", "").retain());

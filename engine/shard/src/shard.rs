@@ -303,8 +303,9 @@ impl<Pass> Shard<Pass> {
         self.begin_turn(now);
         let mut busy = self.reap(io.wire);
         self.send_up(io);
-        busy |= self.read(io);
+        // Who had to wait goes up first: what is read could take all the room again.
         busy |= self.resume_parked(io);
+        busy |= self.read(io);
         busy |= self.route(io)?;
         busy |= self.serve(io.wire);
         busy |= self.sweep(io.wire);

@@ -436,6 +436,64 @@ fn at_qos_0_nothing_waits_for_who_comes_back_with_another_version() {
     assert_eq!(got, [(b"back".to_vec(), true)]);
 }
 
+/// A frame of MQTT 3 says nothing of identifiers, but who was sent it may come back with MQTT 5.
+#[test]
+fn who_spoke_mqtt_3_meanwhile_gets_the_identifiers_that_are_its_own() {
+    let mut world = World::new(tiny());
+    let expiry = block(Property::SessionExpiryInterval(3_600));
+    let lasting = |version, id| Connect {
+        clean_start: false,
+        properties: match version {
+            Version::V5 => expiry.properties(),
+            _ => Properties::EMPTY,
+        },
+        ..connect(version, id)
+    };
+    let mut subscriptions = SubscriptionBlock::new();
+    let options = SubscriptionOptions::at_most(QoS::AtLeastOnce);
+    subscriptions.push(TopicFilter::new("queue/a").unwrap(), options);
+    let known = [None, Some(100), None, Some(200)];
+    let mut peers = Vec::new();
+    for (id, identifier) in ["a", "b", "c", "d"].into_iter().zip(known) {
+        let identifier = identifier.and_then(SubscriptionIdentifier::new);
+        let properties = identifier.map(|one| block(Property::SubscriptionIdentifier(one)));
+        let packet = Packet::Subscribe(Subscribe {
+            packet_id: PacketId::new(1).unwrap(),
+            properties: properties
+                .as_ref()
+                .map_or(Properties::EMPTY, |block| block.properties()),
+            subscriptions: subscriptions.subscriptions(),
+        });
+        let subscribe = encoded(Version::V5, &packet);
+        world.connect(&lasting(Version::V5, id), &subscribe);
+        world.settle();
+        peers.push(world.connect(&lasting(Version::V311, id), b""));
+        world.settle();
+    }
+    assert!(world.feed_message(Message {
+        topic: b"queue/a",
+        qos: 1,
+        ..Message::default()
+    }));
+    world.settle();
+    peers.into_iter().for_each(|peer| world.wire.end(peer));
+    world.settle();
+    let got = ["a", "b", "c", "d"].map(|id| {
+        let back = world.connect(&lasting(Version::V5, id), b"");
+        world.settle();
+        let bytes = world.wire.take(back);
+        let mut got = Vec::new();
+        packets(Version::V5, &bytes, |packet| {
+            if let Packet::Publish(publish) = packet {
+                let mut identifiers = publish.properties.subscription_identifiers();
+                got.push(identifiers.next().map(SubscriptionIdentifier::get));
+            }
+        });
+        got
+    });
+    assert_eq!(got, known.map(|identifier| vec![identifier]));
+}
+
 /// Who is not too slow loses nothing, however long its shard stood still.
 #[test]
 fn what_is_late_is_encoded_anew_and_nobody_falls_into_lag() {
@@ -1171,4 +1229,34 @@ fn conflated_market_messages_say_so() {
         last.contains("\"seq\":199,\"conflated\":true,\"ts\":1"),
         "{last}"
     );
+}
+
+#[test]
+fn who_waits_to_publish_goes_up_before_what_comes_later() {
+    let of = |number: u8| {
+        let mut payload = vec![b'x'; 7_000];
+        payload[..2].copy_from_slice(&[b'0' + number, b':']);
+        publish("t", &payload, false, QoS::AtMostOnce)
+    };
+    let mut world = World::new(tiny());
+    let [first, patient, later] =
+        ["first", "patient", "later"].map(|id| world.connect(&connect(Version::V5, id), b""));
+    let mut fit = 0;
+    while world.shard.counters().uplink_full == 0 {
+        world.wire.write(first, &of(1));
+        world.turn();
+        fit += 1;
+    }
+    world.wire.write(patient, &of(2));
+    world.turn();
+    world.sequence_uplink();
+    world.wire.write(later, &of(3).repeat(fit));
+    let before = world.sequence;
+    // Turns until the ring has room for all of that.
+    for _ in 0..10 {
+        world.turn();
+    }
+    world.sequence_uplink();
+    let went_up = [1, 2, 3].map(|place| world.shard_token(before + place));
+    assert_eq!(went_up, [1, 2, 3]);
 }

@@ -286,7 +286,9 @@ impl Oracle {
         if link.state == State::Connecting {
             return;
         }
-        link.freed += usize::from(matches!(kind, packets::PUBACK | packets::PUBCOMP));
+        if matches!(kind, packets::PUBACK | packets::PUBCOMP) {
+            link.freed.push_back(link.answered + link.requests.len());
+        }
         if !matches!(kind, packets::PUBACK | packets::PUBREC) {
             return;
         }
@@ -434,10 +436,7 @@ impl Oracle {
                     if link.goodbye == Goodbye::Said {
                         link.goodbye = Goodbye::Read;
                     }
-                    // What it acknowledged behind something that waits, waits with it.
-                    if !link.is_any_awaited() {
-                        link.held -= std::mem::take(&mut link.freed).min(link.held);
-                    }
+                    link.freed_read = link.freed.len();
                 }
                 Ok(())
             }
@@ -602,6 +601,7 @@ impl Oracle {
         seen: Seen,
     ) -> Verdict {
         let asked = link.requests.pop_front().ok_or("nothing was asked")?;
+        link.answered += 1;
         if asked.id != codes.packet_id {
             return Err(format!("{} was asked before", asked.id));
         }

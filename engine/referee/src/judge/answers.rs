@@ -225,10 +225,12 @@ impl Referee {
         }
         for (place, filter) in filters.iter().enumerate() {
             // Refused: the subscription may be in force as before.
-            if codes.codes.get(place).is_some_and(|code| *code >= 0x80) {
-                continue;
-            }
+            let is_refused = codes.codes.get(place).is_some_and(|code| *code >= 0x80);
             for subscription in &mut self.sessions[session].subscriptions {
+                if is_refused {
+                    subscription.given_up &= subscription.request.filter != *filter;
+                    continue;
+                }
                 // One that was asked for after UNSUBSCRIBE has no SUBACK yet.
                 let earlier = subscription.granted.is_some() || subscription.by.0 != number;
                 if subscription.request.filter == *filter && earlier {

@@ -229,6 +229,14 @@ impl Referee {
                 connection
                     .unsubscribes
                     .push((unsubscribe.packet_id, unsubscribe.filters.clone()));
+                if let Some(session) = connection.session {
+                    let subscriptions = self.sessions[session].subscriptions.iter_mut();
+                    for given_up in subscriptions
+                        .filter(|one| unsubscribe.filters.contains(&one.request.filter))
+                    {
+                        given_up.given_up = true;
+                    }
+                }
             }
             Packet::Pingreq => ask(connection, Answer::Pingresp, 0, at, number),
             _ => {}
@@ -319,12 +327,14 @@ impl Referee {
                     subscription.request.filter == request.filter
                         && subscription.granted.is_some()
                         && subscription.until.is_none()
+                        && !subscription.given_up
                 });
             subscriptions.push(Subscription {
                 request: request.clone(),
                 identifier,
                 granted: None,
                 until: None,
+                given_up: false,
                 fresh,
                 by,
             });

@@ -403,14 +403,18 @@ impl<Pass> Shard<Pass> {
         message: &Message<'_>,
     ) {
         let Frame { qos, body, .. } = *self.arenas[form as usize].frame(number);
-        let is_kept = qos > 0 && self.flows.get(found.cohort).persistent > 0;
-        if !is_kept || body > 0 {
+        if !self.is_kept(found.cohort, qos) || body > 0 {
             return;
         }
         if let Some(delivery) = self.delivery_for(found, message) {
             let delivery = self.deliveries.share(delivery);
             self.arenas[form as usize].set_body(number, delivery.to_body());
         }
+    }
+
+    /// Whether what a cohort gets may be sent again on another connection.
+    fn is_kept(&self, cohort: CohortId, qos: u8) -> bool {
+        qos > 0 && self.flows.get(cohort).persistent > 0
     }
 
     fn append_to_log(&mut self, found: Match, message: &Message<'_>) {
@@ -479,8 +483,8 @@ impl<Pass> Shard<Pass> {
     ) -> Result<Option<FrameNumber>, Busy> {
         let retain = message.retain && found.retain_as_published;
         let qos = found.qos.min(message.qos);
-        // MQTT 3 has no identifiers.
-        if found.identifiers == 0 || form == WireForm::Mqtt3 {
+        // MQTT 3 has no identifiers; but its client may come back with MQTT 5.
+        if found.identifiers == 0 || form == WireForm::Mqtt3 && !self.is_kept(found.cohort, qos) {
             let (row, column) = (usize::from(retain), usize::from(qos));
             let known = self.routing.frames.plain[form as usize][row][column];
             if known.is_some_and(|number| self.has_frame(form, number)) {

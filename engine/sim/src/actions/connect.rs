@@ -87,7 +87,9 @@ fn open(world: &mut World, connect: &Connect, capacity: usize) -> String {
         is_blocked: false,
         cut_off: None,
         held: 0,
-        freed: 0,
+        freed: VecDeque::new(),
+        freed_read: 0,
+        answered: 0,
         goodbye: Goodbye::Unsaid,
         is_followed: false,
         will_delay_nanos: connect.will.as_ref().map_or(0, |will| {

@@ -180,6 +180,7 @@ impl Oracle {
         session.sent.insert(sequence);
         session.open.insert(sequence, link.socket);
         // Whoever may be sent no more is as slow as who takes no more.
+        link.free_quota();
         let most = link.receive_maximum.min(self.bounds.inflight_max);
         link.held += 1;
         link.was_blocked |= link.held.max(session.open.len()) >= most;

@@ -63,8 +63,13 @@ pub struct Link {
     pub cut_off: Option<u64>,
     /// Messages that its quota is taken by, as far as its shard can know.
     pub held: usize,
-    /// Those of them that it has answered, which its shard has not read.
-    pub freed: usize,
+    /// Those of them that it has answered, which its shard may not have looked at: how many
+    /// requests it had sent before.
+    pub freed: VecDeque<usize>,
+    /// How many of those its shard has read.
+    pub freed_read: usize,
+    /// How many requests were answered.
+    pub answered: usize,
     /// What awaits an answer.
     pub requests: VecDeque<Asked>,
     /// Pings that do.
@@ -235,6 +240,16 @@ impl Link {
     #[must_use]
     pub fn is_slow(&self, seen: Seen) -> bool {
         self.was_blocked || seen.is_shard_slow
+    }
+
+    /// What it has answered does not take its quota any more, where its shard has looked at
+    /// that: it has read it, and waits with no request before it.
+    pub fn free_quota(&mut self) {
+        let read = self.freed.iter().take(self.freed_read);
+        let done = read.take_while(|before| **before <= self.answered).count();
+        self.freed.drain(..done);
+        self.freed_read -= done;
+        self.held = self.held.saturating_sub(done);
     }
 
     /// The number of the last of its first so many messages that is in the log; 0 if none

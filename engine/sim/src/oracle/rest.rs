@@ -78,15 +78,17 @@ impl Oracle {
                 **sequence > link.connected
                     && held.any(|one| one.must_bring(message, is_own))
                     && session.must_get(message, is_own) == Some(0)
-                    && self.is_deliverable(link, message, seen)
             };
+            // The last value is what it is, also for whom it is too large or too old.
+            let can_come =
+                |sequence: &&u64| self.is_deliverable(link, self.log.at(**sequence), seen);
             let last = readers
                 .iter()
                 .map(|reader| reader.last.max(reader.retained_last));
             let last = last.max().unwrap_or(0);
             if topic.policy == Policy::Latest
                 && !seen.has_forgotten
-                && let Some(newest) = numbers.iter().rev().find(is_due)
+                && let Some(newest) = numbers.iter().rev().take_while(can_come).find(is_due)
                 && *newest > last
             {
                 return Err(format!(

@@ -3,7 +3,7 @@
 //! Their topics are theirs alone in the simulated world, so that what comes there came by a
 //! group; by which of those that match nobody can tell, so they are counted.
 
-use super::link::{Link, State};
+use super::link::{Link, NO_SESSION, State};
 use super::log::Logged;
 use super::session::{Session, Subscription};
 use super::{Oracle, Seen, Verdict};
@@ -45,6 +45,20 @@ impl Shares {
         let name = TOPICS[topic].name;
         self.groups.keys().filter(move |group| matches(group, name))
     }
+}
+
+/// Up to which message a group that had a member when this one came has had one all the time,
+/// if these members were surely there.
+fn last_with_a_member(mut sure: Vec<(u64, u64)>, sequence: u64) -> Option<u64> {
+    sure.sort_unstable();
+    let mut last = None;
+    for (since, until) in sure {
+        let at = last.unwrap_or(sequence);
+        if since < at && until >= at {
+            last = Some(until);
+        }
+    }
+    last
 }
 
 /// Whether a filter is that of a group.
@@ -182,7 +196,8 @@ impl Oracle {
         if self.links.values().any(joins) {
             return false;
         }
-        let mut has_member = false;
+        // From where to where somebody was surely a member.
+        let mut sure = Vec::new();
         for (number, session) in self.sessions.iter().enumerate() {
             let links = self.links.values();
             let link = links
@@ -218,9 +233,37 @@ impl Oracle {
             if is_unknown || is_asked {
                 return false;
             }
-            has_member |= held.iter().any(|one| one.surely_holds(sequence));
+            let until = |one: &Subscription| one.given_up.unwrap_or(u64::MAX);
+            sure.extend(held.iter().map(|one| (one.held_since, until(one))));
         }
-        has_member
+        let Some(last) = last_with_a_member(sure, sequence) else {
+            return false;
+        };
+        // What comes back when the last member has left is nobody's.
+        last == u64::MAX || !self.can_come_back(group, sequence)
+    }
+
+    /// Whether somebody who is gone can have been the member that a message went to, so that it
+    /// came back for another one, nobody knows when.
+    fn can_come_back(&self, group: &str, sequence: u64) -> bool {
+        let goes_on = |link: &Link| {
+            let mut links = self.links.values();
+            links.any(|other| other.session == link.session && other.socket > link.socket)
+        };
+        let closed = self.links.values().filter(|link| link.is_closed);
+        let mut gone = closed.filter(|link| link.session == NO_SESSION || !goes_on(link));
+        gone.any(|link| {
+            let session = self.sessions.get(link.session);
+            let unanswered = session.map_or(&[][..], |session| &session.unanswered);
+            let pending = link.pending(unanswered, self.abilities.qos_max);
+            let held = session.map_or(&[][..], |session| &session.subscriptions);
+            let mut all = held.iter().chain(&pending);
+            all.any(|one| {
+                one.request.filter == group
+                    && sequence > one.asked
+                    && one.gone.is_none_or(|gone| sequence <= gone)
+            })
+        })
     }
 
     /// Whether a message of a group can have ended with a session that is over: what stands in
