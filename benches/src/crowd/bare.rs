@@ -1,24 +1,32 @@
-//! What very many connections cost by themselves: a thread that accepts them into its lanes
-//! and sends to them, without a door and without a protocol.
+//! What very many connections cost by themselves: a thread that accepts them into its lanes,
+//! gives whatever they say the one answer, and sends to all, without a door, without sessions
+//! and without a look at what it gets.
 //!
-//! Once all are there it prints how many, and from then on sends a message to everybody for
-//! each line of standard input.
+//! For each line of standard input it sends a message to everybody.
 
-use crate::child::{announce, say};
+use crate::child::announce;
 use crate::error::Error;
 use crate::machine::fan_out::MESSAGE_BYTES;
-use crate::probe::{Dialect, Interest, Stamp};
+use crate::probe::{Dialect, Greeting, Interest, Stamp, Wanted};
 use ringcast_lane::{Lanes, Settings};
-use ringcast_wire::{ConnectionKey, Wire};
+use ringcast_wire::{Arrival, ConnectionKey, Event, Received, Wire};
 use std::io::{self, BufRead, ErrorKind};
-use std::net::TcpListener;
-use std::sync::mpsc::{Receiver, TryRecvError, channel};
+use std::sync::mpsc::{TryRecvError, channel};
 use std::thread;
 
 /// Connections that are accepted before the lanes are looked at.
 const ACCEPTED_MAX: usize = 64;
 
 const EVENTS_MAX: usize = 4096;
+
+/// Reads of a batch, and the bytes of each: more than a client says.
+const READS: usize = 64;
+const READ_BYTES: usize = 256;
+
+/// What a client says, and is answered: CONNECT and SUBSCRIBE with one send.
+pub(crate) fn greeting(client: u32) -> Greeting {
+    Dialect::Mqtt.greeting(client as usize, Wanted::All)
+}
 
 /// The message that everybody is sent: a whole PUBLISH, so that as many bytes are moved as
 /// by who has a protocol.
@@ -50,53 +58,46 @@ pub(super) fn run(connections: u32) -> Result<(), Error> {
             }
         }
     });
-    accept_all(connections, &listener, &mut lanes)?;
-    say(connections)?;
-    serve(connections, &mut lanes, &orders)
-}
-
-fn accept_all(connections: u32, listener: &TcpListener, lanes: &mut Lanes) -> Result<(), Error> {
-    let mut events = Vec::with_capacity(EVENTS_MAX);
-    let mut keys = (0..connections).map(ConnectionKey::first).peekable();
-    while keys.peek().is_some() {
-        for key in keys.by_ref().take(ACCEPTED_MAX) {
-            // The kernel has it right away, or nobody has come.
-            let socket = loop {
-                match listener.accept() {
-                    Ok((stream, _)) => break stream,
-                    Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                        lanes.reap(&mut events, EVENTS_MAX);
-                        events.clear();
-                    }
-                    Err(error) => return Err(Error::system("accepting")(error)),
+    let (message, answer) = (message(), greeting(0).answer);
+    let mut keys = Vec::with_capacity(connections as usize);
+    let (mut events, mut failed) = (Vec::with_capacity(EVENTS_MAX), Vec::new());
+    let mut received = Received::new(READS, READ_BYTES);
+    loop {
+        for _ in 0..ACCEPTED_MAX.min(connections as usize - keys.len()) {
+            match listener.accept() {
+                Ok((stream, _)) => {
+                    let key = ConnectionKey::first(keys.len() as u32);
+                    let adopted = lanes.adopt(key, stream.into());
+                    adopted.map_err(Error::system("adopting a socket"))?;
+                    keys.push(key);
                 }
-            };
-            let adopted = lanes.adopt(key, socket.into());
-            adopted.map_err(Error::system("adopting a socket"))?;
+                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+                Err(error) => return Err(Error::system("accepting")(error)),
+            }
         }
         lanes.reap(&mut events, EVENTS_MAX);
-        events.clear();
-    }
-    Ok(())
-}
-
-fn serve(connections: u32, lanes: &mut Lanes, orders: &Receiver<()>) -> Result<(), Error> {
-    let message = message();
-    let keys: Vec<_> = (0..connections).map(ConnectionKey::first).collect();
-    let (mut events, mut failed) = (Vec::with_capacity(EVENTS_MAX), Vec::new());
-    loop {
-        lanes.reap(&mut events, EVENTS_MAX);
-        events.clear();
+        let readable = events.drain(..).filter_map(|event| match event {
+            Event::Readable(key) => Some(key),
+            _ => None,
+        });
+        for some in Vec::from_iter(readable).chunks(READS) {
+            lanes.receive(some, &mut received);
+            let spoke = received
+                .arrivals()
+                .filter_map(|(key, arrival)| match arrival {
+                    Arrival::Bytes { .. } => Some(key),
+                    _ => None,
+                });
+            lanes.send_same(&Vec::from_iter(spoke), &answer, &mut failed);
+        }
         match orders.try_recv() {
-            Ok(()) => {
-                lanes.send_same(&keys, &message, &mut failed);
-                if let Some(failure) = failed.first() {
-                    let result = failure.sent.cast_signed();
-                    return Err(Error::SendShort { result });
-                }
-            }
+            Ok(()) => lanes.send_same(&keys, &message, &mut failed),
             Err(TryRecvError::Empty) => (),
             Err(TryRecvError::Disconnected) => return Ok(()),
+        }
+        if let Some(failure) = failed.first() {
+            let result = failure.sent.cast_signed();
+            return Err(Error::SendShort { result });
         }
     }
 }

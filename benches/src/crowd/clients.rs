@@ -12,6 +12,9 @@ use std::time::{Duration, Instant};
 /// Clients that try to connect at a time.
 const WINDOW: u32 = 512;
 
+/// Clients that begin to connect before those who are on their way are looked at.
+const BEGUN_MAX: u32 = 64;
+
 /// Connections from one address of loopback: when half of its ports are taken, the kernel
 /// searches long for each of the others.
 const CONNECTIONS_PER_ADDRESS: u32 = 5_000;
@@ -22,8 +25,6 @@ const EVENTS_MAX: usize = 4096;
 
 /// When a client is there.
 pub(crate) enum Entrance<'a> {
-    /// When its connection stands: nobody says anything.
-    Connected,
     /// When it sees its end, by a server that does nothing but accept.
     Ended,
     /// When what it said, as the one with this number, was answered.
@@ -64,7 +65,8 @@ impl Clients {
         let began = Instant::now();
         let (mut begun, mut welcomed) = (0, 0);
         while welcomed < self.count {
-            while begun < self.count && begun - welcomed < WINDOW {
+            let most = self.count.min(welcomed + WINDOW).min(begun + BEGUN_MAX);
+            while begun < most {
                 let socket = connect(Some(self.source(begun)), self.server, UNSENT_BYTES_MAX)
                     .map_err(Error::system("connecting"))?;
                 let key = ConnectionKey::first(begun);
@@ -73,10 +75,8 @@ impl Clients {
                 begun += 1;
             }
             let (connected, readable) = self.reap();
-            match entrance {
-                Entrance::Connected => welcomed += connected.len() as u32,
-                Entrance::Greeted(greeting) => self.introduce(&connected, greeting)?,
-                Entrance::Ended => (),
+            if let Entrance::Greeted(greeting) = entrance {
+                self.introduce(&connected, greeting)?;
             }
             welcomed += self.welcomed(readable, entrance)?;
             if began.elapsed() > patience(self.count) {

@@ -9,7 +9,7 @@ use crate::error::Error;
 use crate::machine::fan_out::MESSAGE_BYTES;
 use crate::measurement::in_turn;
 use crate::memory::available_bytes;
-use crate::probe::{Dialect, Target, Wanted};
+use crate::probe::Target;
 use crate::report::{Figure, What};
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -55,19 +55,13 @@ fn meet(bench: &mut Bench<'_>, contestant: &Contestant, count: u32) -> Result<Ve
         unacknowledged_max: None,
     };
     let mut server = contestant.start(bench.measurement.cores.server, &needs)?;
-    let dialect = server.dialect();
     bench.crowds = bench.crowds.wrapping_add(1);
     let mut clients = Clients::new(server.address(), count, bench.crowds)?;
-    let greeting = |client: u32| dialect.greeting(client as usize, Wanted::All);
-    let entrance = match dialect {
-        Dialect::Bare => Entrance::Connected,
-        _ => Entrance::Greeted(&greeting),
-    };
     let available = || available_bytes().map_err(Error::system("reading /proc/meminfo"));
     let before = available()?;
-    let connecting = clients.connect(&entrance)?;
+    let connecting = clients.connect(&Entrance::Greeted(&bare::greeting))?;
+    let taken = before.saturating_sub(available()?);
     let mut publish = publisher(&mut server)?;
-    let kernel = before.saturating_sub(available()?);
     let message = bare::message();
     let mut nanos = 0;
     for number in 0..MESSAGES {
@@ -79,7 +73,7 @@ fn meet(bench: &mut Bench<'_>, contestant: &Contestant, count: u32) -> Result<Ve
     let (clients, spread) = (f64::from(count), nanos as f64 / f64::from(MESSAGES - 1));
     Ok(vec![
         Figure::new("taken", "1/s", clients / connecting.as_secs_f64()),
-        Figure::new("each", "B", kernel as f64 / clients),
+        Figure::new("each", "B", taken as f64 / clients),
         Figure::new("first to last", "ns", spread),
         Figure::new("per delivery", "ns", spread / clients),
     ])
@@ -87,20 +81,15 @@ fn meet(bench: &mut Bench<'_>, contestant: &Contestant, count: u32) -> Result<Ve
 
 /// Makes a server send a message: lanes do when they are told to, and always the same.
 fn publisher(server: &mut Server) -> Result<impl FnMut(&[u8]) -> Result<(), Error>, Error> {
-    let (address, dialect) = (server.address(), server.dialect());
     let mut stream = match server {
         Server::Own(..) => None,
         Server::Engine(_) | Server::Foreign(..) => {
-            let stream = TcpStream::connect(address);
+            let stream = TcpStream::connect(server.address());
             let mut stream = stream.map_err(Error::system("connecting"))?;
-            dialect.introduce_publisher(&mut stream)?;
+            server.dialect().introduce_publisher(&mut stream)?;
             Some(stream)
         }
     };
-    // All that connected are there before the first is sent to.
-    if let Server::Own(child, _) = server {
-        let _: u32 = child.read_number()?;
-    }
     Ok(move |message: &[u8]| match (&mut stream, &mut *server) {
         (Some(stream), _) => stream
             .write_all(message)
