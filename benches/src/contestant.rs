@@ -24,7 +24,7 @@ pub(crate) enum Contestant {
     Relay,
     /// The bare relay, which sleeps while there is none.
     RelayParked,
-    /// Lanes that accept, and send when they are told to.
+    /// Lanes that accept, answer, and send when they are told to.
     Lanes,
     /// Our engine: its program, and what it does while there is no work.
     Ringcast(PathBuf, Idle),

@@ -1,5 +1,5 @@
 //! Very many clients that connect as fast as they can and then get messages, one at a time,
-//! beside lanes that accept them, send to them, and do nothing else.
+//! beside lanes that do nothing but accept, answer and send.
 
 use super::Bench;
 use crate::contestant::{Contestant, Needs, Server, Slow};
