@@ -138,41 +138,32 @@ impl Clients {
     /// Reads from those who have something to read, and returns how many are there now.
     fn welcomed(
         &mut self,
-        mut readable: Vec<ConnectionKey>,
+        readable: Vec<ConnectionKey>,
         entrance: &Entrance<'_>,
     ) -> Result<u32, Error> {
         let mut count = 0;
-        while !readable.is_empty() {
-            let mut again = Vec::new();
-            for some in readable.chunks(self.got.most()) {
-                self.lanes.receive(some, &mut self.got);
-                for (key, arrival) in self.got.arrivals() {
-                    let awaited = &mut self.awaited[key.index() as usize];
-                    match (arrival, entrance) {
-                        (Arrival::Nothing, _) => (),
-                        (Arrival::End, Entrance::Ended) => count += 1,
-                        (Arrival::Bytes { bytes, more }, Entrance::Greeted(_))
-                            if awaited.starts_with(bytes) =>
-                        {
-                            awaited.drain(..bytes.len());
-                            count += u32::from(awaited.is_empty());
-                            if more {
-                                again.push(key);
-                            }
-                        }
-                        (Arrival::Bytes { bytes, .. }, _) => {
-                            let answer = bytes.escape_ascii().to_string();
-                            return Err(Error::Refused { answer });
-                        }
-                        (ended @ (Arrival::End | Arrival::Broken(_)), _) => {
-                            let answer = format!("{ended:?}");
-                            return Err(Error::Refused { answer });
-                        }
-                    }
+        let awaited = &mut self.awaited;
+        read_all(&mut self.lanes, &mut self.got, readable, |key, arrival| {
+            let awaited = &mut awaited[key.index() as usize];
+            match (arrival, entrance) {
+                (Arrival::End, Entrance::Ended) => count += 1,
+                (Arrival::Bytes { bytes, .. }, Entrance::Greeted(_))
+                    if awaited.starts_with(bytes) =>
+                {
+                    awaited.drain(..bytes.len());
+                    count += u32::from(awaited.is_empty());
+                }
+                (Arrival::Bytes { bytes, .. }, _) => {
+                    let answer = bytes.escape_ascii().to_string();
+                    return Err(Error::Refused { answer });
+                }
+                (other, _) => {
+                    let answer = format!("{other:?}");
+                    return Err(Error::Refused { answer });
                 }
             }
-            readable = again;
-        }
+            Ok(())
+        })?;
         Ok(count)
     }
 
@@ -183,33 +174,24 @@ impl Clients {
         let (mut first, mut count) = (None, 0);
         let began = Instant::now();
         while count < self.count {
-            let (_, mut readable) = self.reap();
-            while !readable.is_empty() {
-                let mut again = Vec::new();
-                for some in readable.chunks(self.got.most()) {
-                    self.lanes.receive(some, &mut self.got);
-                    first = first.or_else(|| Some(now_nanos()));
-                    for (key, arrival) in self.got.arrivals() {
-                        let missing = &mut missing[key.index() as usize];
-                        match arrival {
-                            Arrival::Nothing => (),
-                            Arrival::Bytes { bytes, more }
-                                if message[message.len() - *missing..].starts_with(bytes) =>
-                            {
-                                *missing -= bytes.len();
-                                count += u32::from(*missing == 0);
-                                again.extend(more.then_some(key));
-                            }
-                            other => {
-                                let fault = DeliveryFault::Foreign(format!("{other:?}"));
-                                let subscriber = key.index() as usize;
-                                return Err(Error::Delivery { subscriber, fault });
-                            }
-                        }
+            let (_, readable) = self.reap();
+            read_all(&mut self.lanes, &mut self.got, readable, |key, arrival| {
+                first = first.or_else(|| Some(now_nanos()));
+                let missing = &mut missing[key.index() as usize];
+                match arrival {
+                    Arrival::Bytes { bytes, .. }
+                        if message[message.len() - *missing..].starts_with(bytes) =>
+                    {
+                        *missing -= bytes.len();
+                        count += u32::from(*missing == 0);
+                        Ok(())
                     }
+                    other => Err(Error::Delivery {
+                        subscriber: key.index() as usize,
+                        fault: DeliveryFault::Foreign(format!("{other:?}")),
+                    }),
                 }
-                readable = again;
-            }
+            })?;
             if began.elapsed() > patience(self.count) {
                 return Err(Error::Silence {
                     delivered: count.into(),
@@ -243,4 +225,29 @@ impl Clients {
         }
         Ok(())
     }
+}
+
+/// Reads all that these have, and tells `each` of it.
+fn read_all(
+    lanes: &mut Lanes,
+    got: &mut Received,
+    mut readable: Vec<ConnectionKey>,
+    mut each: impl FnMut(ConnectionKey, Arrival<'_>) -> Result<(), Error>,
+) -> Result<(), Error> {
+    while !readable.is_empty() {
+        let mut again = Vec::new();
+        for some in readable.chunks(got.most()) {
+            lanes.receive(some, got);
+            for (key, arrival) in got.arrivals() {
+                match arrival {
+                    Arrival::Nothing => continue,
+                    Arrival::Bytes { more: true, .. } => again.push(key),
+                    Arrival::Bytes { .. } | Arrival::End | Arrival::Broken(_) => (),
+                }
+                each(key, arrival)?;
+            }
+        }
+        readable = again;
+    }
+    Ok(())
 }
