@@ -565,6 +565,7 @@ fn messages_expire_while_they_wait() {
         let sent = client.message();
         assert_eq!(sent.text(), "sent");
         drop(client);
+        trial.server.wait_for_metric("ringcast_sessions_away", 1);
         let long = property::four(property::MESSAGE_EXPIRY, 100);
         for (properties, payload) in [
             (&short[..], &b"short"[..]),
