@@ -136,8 +136,11 @@ impl<Pass> Shard<Pass> {
         if let Some(index) = self.connection_of(client_id.as_bytes()) {
             let before = self.connections.at(index);
             let (before, is_doomed) = (before.key, before.flags.has(Flags::DOOMED));
-            let mut doomed = self.doomed.iter().filter(|_| is_doomed);
-            let end = doomed.find(|(key, _)| *key == before);
+            let mut doomed = self.doomed.iter();
+            let end = match is_doomed {
+                true => doomed.find(|(key, _)| *key == before),
+                false => None,
+            };
             let end = end.map_or(End::TakenOver, |(_, end)| *end);
             self.close(before, end, wire);
         }
