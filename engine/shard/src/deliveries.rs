@@ -116,9 +116,15 @@ impl DeliveryId {
 
     /// The other way.
     pub(crate) fn from_body(body: u32) -> Option<Self> {
-        NonZeroU32::new(body).map(Self)
+        NonZeroU32::new(body)
+            .filter(|_| body != LOST_BODY)
+            .map(Self)
     }
 }
+
+/// What a frame has whose message was to be stored when there was no room, and that does not
+/// say all of it.
+pub(crate) const LOST_BODY: u32 = u32::MAX;
 
 #[cfg(test)]
 mod tests {

@@ -1260,3 +1260,60 @@ fn who_waits_to_publish_goes_up_before_what_comes_later() {
     let went_up = [1, 2, 3].map(|place| world.shard_token(before + place));
     assert_eq!(went_up, [1, 2, 3]);
 }
+
+/// A frame of MQTT 3 does not say the properties, and there was no room to store them.
+#[test]
+fn what_could_not_be_stored_with_its_properties_never_comes_without_them() {
+    let mut settings = tiny();
+    settings.stored_bytes = 4_096;
+    let mut world = World::new(settings);
+    let expiry = block(Property::SessionExpiryInterval(3_600));
+    let lasting = |version| Connect {
+        clean_start: false,
+        properties: match version {
+            Version::V5 => expiry.properties(),
+            _ => Properties::EMPTY,
+        },
+        ..connect(version, "lasting")
+    };
+    let mut subscriptions = SubscriptionBlock::new();
+    let options = SubscriptionOptions::at_most(QoS::AtLeastOnce);
+    subscriptions.push(TopicFilter::new("queue/a").unwrap(), options);
+    let subscribe = Packet::Subscribe(Subscribe {
+        packet_id: PacketId::new(1).unwrap(),
+        properties: Properties::EMPTY,
+        subscriptions: subscriptions.subscriptions(),
+    });
+    world.connect(&lasting(Version::V5), &encoded(Version::V5, &subscribe));
+    world.settle();
+    let old = world.connect(&lasting(Version::V311), b"");
+    world.settle();
+    world.wire.pipes.get_mut(&old).unwrap().capacity = 0;
+    assert!(world.feed("queue/a", b"blocks it", false));
+    assert!(world.feed("retained", &[b'x'; 3_900], true));
+    world.settle();
+    let content = block(Property::ContentType(Text::new("text").unwrap()));
+    assert!(world.feed_message(Message {
+        topic: b"queue/a",
+        qos: 1,
+        properties: content.properties().as_bytes(),
+        payload: &[b'x'; 500],
+        ..Message::default()
+    }));
+    world.settle();
+    assert!(world.shard.counters().not_kept > 0, "there was no room");
+    assert!(world.feed("retained", b"", true));
+    world.settle();
+    world.wire.end(old);
+    world.settle();
+    let back = world.connect(&lasting(Version::V5), b"");
+    world.settle();
+    let mut got = Vec::new();
+    packets(Version::V5, &world.wire.take(back), |packet| {
+        got.push(match packet {
+            Packet::Connack(connack) => connack.session_present,
+            other => panic!("{other:?}"),
+        });
+    });
+    assert_eq!(got, [false]);
+}

@@ -10,7 +10,7 @@ use super::{OUTBOX_FILL, Shard};
 use crate::arena::{Frame, FrameNumber};
 use crate::cohorts::{CohortId, SHARED_FILTERS_MAX};
 use crate::connections::{Connection, Flags, Lag};
-use crate::deliveries::{DeliveryId, How};
+use crate::deliveries::{DeliveryId, How, LOST_BODY};
 use crate::end::End;
 use crate::log::{LogId, LogPosition};
 use crate::sessions::SessionId;
@@ -158,13 +158,16 @@ impl<Pass> Shard<Pass> {
         log
     }
 
-    /// The message of a frame as it is stored, which it is from now on if there is room:
-    /// the frame is a user of it as long as its record is there.
+    /// The message of a frame as it is stored, which it is from now on if there is room and
+    /// the frame says all of it: the frame is a user of it as long as its record is there.
     pub(super) fn body_of(&mut self, form: usize, number: FrameNumber) -> Option<DeliveryId> {
         let arena = &self.arenas[form];
         let frame = *arena.frame(number);
         if let Some(id) = DeliveryId::from_body(frame.body) {
             return Some(id);
+        }
+        if frame.body == LOST_BODY {
+            return None;
         }
         let decoder = Decoder {
             version: super::WireForm::ALL[form].version(),

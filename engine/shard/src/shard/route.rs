@@ -10,7 +10,7 @@ use super::{Io, Shard};
 use crate::arena::{Frame, FrameNumber};
 use crate::cohorts::CohortId;
 use crate::control::{Membership, Redirect};
-use crate::deliveries::{DeliveryId, How};
+use crate::deliveries::{DeliveryId, How, LOST_BODY};
 use crate::flow::WireForm;
 use crate::routes::{Match, Matches};
 use crate::store::{About, Parts, StoredId};
@@ -406,10 +406,12 @@ impl<Pass> Shard<Pass> {
         if !self.is_kept(found.cohort, qos) || body > 0 {
             return;
         }
-        if let Some(delivery) = self.delivery_for(found, message) {
-            let delivery = self.deliveries.share(delivery);
-            self.arenas[form as usize].set_body(number, delivery.to_body());
-        }
+        let body = match self.delivery_for(found, message) {
+            Some(delivery) => self.deliveries.share(delivery).to_body(),
+            None if form == WireForm::Mqtt3 => LOST_BODY,
+            None => return,
+        };
+        self.arenas[form as usize].set_body(number, body);
     }
 
     /// Whether what a cohort gets may be sent again on another connection.
